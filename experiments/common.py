@@ -1,0 +1,119 @@
+"""What the drivers share: flags and their help, progress, the end of a run."""
+
+import contextlib
+import os
+import sys
+import textwrap
+from typing import Optional
+
+from absl import app, flags, logging
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from dsin_tf import data
+
+# Results go to stdout or into a file, everything else to stderr, so that a result can be piped.
+console = Console(stderr=True)
+
+_groups = {}  # title -> names of its flags, in the order of their definition
+
+
+class UserError(Exception):
+    """Something the user asked for cannot be done; the message is all they need to see."""
+
+
+@contextlib.contextmanager
+def flag_group(title):
+    """Flags defined inside the block stand under `title` in --help."""
+    before = set(flags.FLAGS)
+    yield
+    _groups.setdefault(title, []).extend(name for name in flags.FLAGS if name not in before)
+
+
+def define_data_flags():
+    """Flags that choose a data set; the same names in every driver."""
+    with flag_group("Data"):
+        flags.DEFINE_enum("dataset", "street", data.names(), "Data set; 'street' is rendered and needs no --data_dir.")
+        flags.DEFINE_string("data_dir", None, "Folder that holds the data set as its owners distribute it.")
+        flags.DEFINE_string("split", "test", "Part of the data set: train, val or test where it has such parts.")
+        flags.DEFINE_bool("partial", False, "Go on with the images that are there when some of the list are missing.")
+        flags.DEFINE_integer("limit", None, "Use only the first so many items of the list.", lower_bound=1)
+
+
+def run(main):
+    """Runs `main(argv)` under absl; a mistake of the user ends in one line on stderr and exit status 1."""
+
+    def guarded(argv):
+        if len(argv) > 1:
+            _fail(f"Unexpected argument {argv[1]!r}; every setting is a flag (--name=value). See --help.")
+        try:
+            return main(argv)
+        except (UserError, OSError, ValueError) as error:
+            if os.environ.get("DSIN_TF_TRACEBACK"):
+                raise
+            _fail(str(error))
+        except KeyboardInterrupt:
+            _fail("Stopped. What was finished is kept; the same command goes on from there.", status=130)
+
+    if {"--help", "-help", "-h", "--helpshort"} & set(sys.argv[1:]):
+        print(help_text(sys.modules["__main__"].__doc__))
+        sys.exit(0)
+    logging.use_absl_handler()
+    app.run(guarded, flags_parser=_parse_flags)
+
+
+def help_text(description):
+    """What --help prints: the driver's docstring, then its flags by group with type and default."""
+    lines = [(description or "").strip(), ""]
+    for title, names in _groups.items():
+        lines.append(f"{title}:")
+        for name in names:
+            lines.extend(_flag_help(flags.FLAGS[name]))
+        lines.append("")
+    lines.append("Also: --helpfull lists absl's own flags, --flagfile=FILE reads flags from a file.")
+    return "\n".join(lines)
+
+
+@contextlib.contextmanager
+def progress(description, total: Optional[int] = None):
+    """Yields `advance(n=1, note="")`: a progress bar on a terminal, nothing where stderr is a file."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task(description, total=total, note="")
+        yield lambda n=1, note="": bar.update(task, advance=n, note=note)
+
+
+def _flag_help(flag):
+    """A flag's lines in --help: name and form, then the wrapped sentence with its default."""
+    kind = flag.flag_type()
+    if kind == "bool":
+        form = f"--[no]{flag.name}"
+    elif getattr(flag.parser, "enum_values", None):
+        form = f"--{flag.name}=<{'|'.join(flag.parser.enum_values)}>"
+    else:
+        form = f"--{flag.name}=<{kind.replace('comma separated list of strings', 'list,of,values')}>"
+    default = "required" if flag.required else "none" if flag.default is None else flag.default_as_str.strip("'")
+    wrap = {"width": 100, "subsequent_indent": " " * 8, "break_on_hyphens": False}
+    return [
+        *textwrap.wrap(form.replace("|", " | "), initial_indent="    ", **wrap),
+        *textwrap.wrap(f"{flag.help} (default: {default})", initial_indent=" " * 8, **wrap),
+    ]
+
+
+def _parse_flags(argv):
+    """absl's parsing, but a wrong flag ends in one line instead of the whole help."""
+    try:
+        return flags.FLAGS(argv)
+    except flags.Error as error:
+        return _fail(f"{error}. See --help.")
+
+
+def _fail(message, status=1):
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(status)
