@@ -91,18 +91,20 @@ def progress(description, total: Optional[int] = None):
 
 def _flag_help(flag):
     """A flag's lines in --help: name and form, then the wrapped sentence with its default."""
-    kind = flag.flag_type()
+    kind, sentence = flag.flag_type(), flag.help
     if kind == "bool":
         form = f"--[no]{flag.name}"
     elif getattr(flag.parser, "enum_values", None):
-        form = f"--{flag.name}=<{'|'.join(flag.parser.enum_values)}>"
+        values = f"<{'|'.join(flag.parser.enum_values)}>"
+        form = f"--{flag.name}={values}"
+        sentence = sentence.replace(f"{values}: ", "", 1)  # absl puts the values before the sentence
     else:
         form = f"--{flag.name}=<{kind.replace('comma separated list of strings', 'list,of,values')}>"
-    default = "required" if flag.required else "none" if flag.default is None else flag.default_as_str.strip("'")
+    default = "none" if flag.default is None else flag.default_as_str.strip("'")
     wrap = {"width": 100, "subsequent_indent": " " * 8, "break_on_hyphens": False}
     return [
         *textwrap.wrap(form.replace("|", " | "), initial_indent="    ", **wrap),
-        *textwrap.wrap(f"{flag.help} (default: {default})", initial_indent=" " * 8, **wrap),
+        *textwrap.wrap(f"{sentence} (default: {default})", initial_indent=" " * 8, **wrap),
     ]
 
 

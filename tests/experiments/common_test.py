@@ -1,0 +1,74 @@
+"""What every driver does with --help, wrong flags and mistakes of the user, seen from outside."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+DRIVER = '''"""A driver for this test."""
+import sys
+from absl import flags
+from experiments import common
+
+common.define_data_flags()
+with common.flag_group("Rate"):
+    RATE = flags.DEFINE_float("rate", 0.1, "Bits a pixel.", lower_bound=0)
+
+def main(argv):
+    if RATE.value > 1:
+        raise common.UserError(f"--rate={RATE.value} is above 1; name a smaller one.")
+    if RATE.value > 0.5:
+        raise KeyboardInterrupt
+    with common.progress("work", total=2) as advance:
+        advance()
+    print("result")
+
+common.run(main)
+'''
+
+
+def _drive(*arguments):
+    return subprocess.run([sys.executable, "-c", DRIVER, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize("flag", ["--help", "-h", "--helpshort"])
+def test_help_groups_flags_with_their_defaults(flag):
+    result = _drive(flag)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.startswith("A driver for this test.")
+    before, after = result.stdout.split("\nRate:\n")
+    assert "\nData:\n" in before
+    assert before.count("kitti_stereo_clean") == 1
+    assert "--[no]partial" in before
+    assert "--rate=<float>\n        Bits a pixel. (default: 0.1)" in after
+
+
+def test_only_the_result_is_on_stdout():
+    result = _drive()
+    assert (result.returncode, result.stdout, result.stderr) == (0, "result\n", "")
+
+
+@pytest.mark.parametrize(
+    ("argument", "status", "message"),
+    [
+        ("--rate=2", 1, "error: --rate=2.0 is above 1; name a smaller one.\n"),
+        ("--rate=0.7", 130, "error: Stopped. What was finished is kept; the same command goes on from there.\n"),
+        ("--rate=-1", 1, "error: flag --rate=-1: -1.0 is not a non-negative number. See --help.\n"),
+        ("--raet=1", 1, "error: Unknown command line flag 'raet'. Did you mean: rate ?. See --help.\n"),
+        ("stray", 1, "error: Unexpected argument 'stray'; every setting is a flag (--name=value). See --help.\n"),
+    ],
+)
+def test_mistakes_end_in_one_line(argument, status, message):
+    result = _drive(argument)
+    assert result.returncode == status
+    assert (result.stdout, result.stderr) == ("", message)
+
+
+def test_unknown_dataset_lists_the_known_ones():
+    result = _drive("--dataset=nowhere")
+    assert (result.returncode, result.stderr.count("\n")) == (1, 1)
+    assert "nowhere" in result.stderr
+    assert "kitti_stereo" in result.stderr
