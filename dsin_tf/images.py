@@ -60,7 +60,7 @@ def inspect(path, max_pixels=MAX_PIXELS):
     """
     with _open(path, max_pixels) as image:
         width, height = image.size
-        if image.getexif().get(0x0112, 1) >= 5:  # orientations 5 to 8 lie on their side
+        if _orientation(image) >= 5:  # 5 to 8 lie on their side
             width, height = height, width
         return ImageInfo(height, width, _CONVERTED.get(image.mode))
 
@@ -79,6 +79,7 @@ def read(path, max_pixels=MAX_PIXELS):
       ImageError: as `inspect`, and where the pixels are cut off, broken, or really transparent.
     """
     with _open(path, max_pixels) as image:
+        orientation = _orientation(image)
         try:
             image.load()
         except (OSError, SyntaxError, ValueError) as error:
@@ -94,8 +95,9 @@ def read(path, max_pixels=MAX_PIXELS):
                     f"{path}: has transparent pixels (alpha as low as {lowest}), opaque RGB was expected. "
                     "Flatten it onto a background first."
                 )
-        rgb = ImageOps.exif_transpose(image).convert("RGB")
-        return np.array(rgb, dtype=np.uint8)
+        if orientation > 1:
+            image = ImageOps.exif_transpose(image)
+        return np.array(image.convert("RGB"), dtype=np.uint8)
 
 
 def write(path, image, **options):
@@ -205,6 +207,11 @@ def _open(path, max_pixels):
         image.close()
         raise
     return image
+
+
+def _orientation(image):
+    """The camera's rotation mark, 1 to 8, if the header has it; a PNG's own getexif() would decode all pixels."""
+    return Image.Image.getexif(image).get(0x0112, 1)
 
 
 def _bits_per_sample(path, image):

@@ -36,8 +36,29 @@ def define_data_flags():
         flags.DEFINE_enum("dataset", "street", data.names(), "Data set; 'street' is rendered and needs no --data_dir.")
         flags.DEFINE_string("data_dir", None, "Folder that holds the data set as its owners distribute it.")
         flags.DEFINE_string("split", "test", "Part of the data set: train, val or test where it has such parts.")
+        flags.DEFINE_string(
+            "list_file",
+            None,
+            "Text file with two lines a pair, for list and for kitti_general's val and test; {split} in its name "
+            "stands for the part.",
+        )
         flags.DEFINE_bool("partial", False, "Go on with the images that are there when some of the list are missing.")
         flags.DEFINE_integer("limit", None, "Use only the first so many items of the list.", lower_bound=1)
+
+
+def load_data(**options):
+    """The data set that the flags choose; `options` go to `data.load` as they are."""
+    values = flags.FLAGS
+    if values.list_file is not None:
+        options["list_file"] = values.list_file
+    return data.load(
+        values.dataset,
+        split=values.split,
+        data_dir=values.data_dir,
+        partial=values.partial,
+        limit=values.limit,
+        **options,
+    )
 
 
 def run(main):

@@ -101,6 +101,14 @@ def test_truncated_png(tmp_path):
         images.read(tmp_path / "a.png")
 
 
+def test_inspect_reads_the_header_alone(tmp_path):
+    """A file whose pixels are damaged is found by `read`; `inspect` does not touch them."""
+    (tmp_path / "a.png").write_bytes(_png(3, 2, 8, 2, rows=b"too short"))
+    assert images.inspect(tmp_path / "a.png") == images.ImageInfo(2, 3, None)
+    with pytest.raises(images.ImageError, match="cannot be decoded"):
+        images.read(tmp_path / "a.png")
+
+
 @pytest.mark.parametrize("content", [b"", b"P", b"not an image", b"\x89PNG\r\n\x1a\n"])
 def test_files_that_are_no_images(tmp_path, content):
     (tmp_path / "a.png").write_bytes(content)

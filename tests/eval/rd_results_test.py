@@ -17,7 +17,9 @@ def _result(**changes):
         "description": "9/7",
         "meta": META,
         "results": {"bpp": [0.02, 0.1], "psnr-rgb": [20.0, 24.0]},
-        "images": [rd_results.ImagePoints("a", 320, 1224, {"bpp": [0.1, 0.2], "psnr-rgb": [24.0, 25.0]}, {"floor": 0.05})],
+        "images": [
+            rd_results.ImagePoints("a", 320, 1224, {"bpp": [0.1, 0.2], "psnr-rgb": [24.0, 25.0]}, {"floor": 0.05})
+        ],
     }
     return rd_results.RDResult(**{**fields, **changes})
 

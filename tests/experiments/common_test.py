@@ -31,7 +31,9 @@ common.run(main)
 
 
 def _drive(*arguments):
-    return subprocess.run([sys.executable, "-c", DRIVER, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    return subprocess.run(
+        [sys.executable, "-c", DRIVER, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
 
 
 @pytest.mark.parametrize("flag", ["--help", "-h", "--helpshort"])
