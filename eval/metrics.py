@@ -29,7 +29,8 @@ LAB_KINDS = ("76", "00", "mae")
 _PEAK = 255.0
 _SSIM_WINDOW, _SSIM_SIGMA = 11, 1.5
 _C1, _C2 = (0.01 * _PEAK) ** 2, (0.03 * _PEAK) ** 2
-# Those of dsin_tf.ms_ssim, which is not imported here because it imports TensorFlow.
+# The next two are those of dsin_tf.ms_ssim, which is not imported here because it imports TensorFlow.
+MS_SSIM_SIDES = {11: 161, 7: 97}  # window: pixels that either side must have
 _SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 
 

@@ -42,6 +42,13 @@ def define_data_flags():
             "Text file with two lines a pair, for list and for kitti_general's val and test; {split} in its name "
             "stands for the part.",
         )
+        flags.DEFINE_enum(
+            "protocol",
+            "native",
+            data.protocols.names(),
+            "What becomes of an image first: dsin crops to 320x1224, ndic crops and shrinks to 128x256, native "
+            "leaves it as it is.",
+        )
         flags.DEFINE_bool("partial", False, "Go on with the images that are there when some of the list are missing.")
         flags.DEFINE_integer("limit", None, "Use only the first so many items of the list.", lower_bound=1)
 

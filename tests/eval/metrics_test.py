@@ -11,6 +11,7 @@ from skimage import color as skimage_color
 from skimage import metrics as skimage_metrics
 
 from dsin_tf import images
+from dsin_tf import ms_ssim as multi_scale
 from eval import metrics
 
 ALL = [
@@ -287,3 +288,7 @@ def test_jpeg_2000_on_kitti_has_the_known_levels_of_both_ms_ssims(sample_data, n
     np.testing.assert_allclose(standard, [0.700, 0.917], atol=0.04)
     np.testing.assert_allclose(mixed, [0.885, 0.940], atol=0.03)
     assert mixed[1] - mixed[0] < 0.4 * (standard[1] - standard[0])
+
+
+def test_sides_that_ms_ssim_needs_are_those_of_the_tensorflow_function():
+    assert {window: multi_scale.smallest_side(window) for window in (11, 7)} == metrics.MS_SSIM_SIDES
