@@ -230,6 +230,9 @@ class TestSweep:
             self.asked.append(setting)
             return b"." * self.sizes[setting]
 
+        def _decode(self, data):
+            return TestSweep.image
+
     image = np.zeros((8, 1, 3), np.uint8)  # so that bpp is bytes
 
     def test_finds_the_last_step_of_a_plateau(self):
