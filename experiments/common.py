@@ -1,6 +1,7 @@
 """What the drivers share: flags and their help, progress, the end of a run."""
 
 import contextlib
+import logging as std_logging
 import os
 import sys
 import textwrap
@@ -87,6 +88,7 @@ def run(main):
         print(help_text(sys.modules["__main__"].__doc__))
         sys.exit(0)
     logging.use_absl_handler()
+    logging.get_absl_handler().setFormatter(_Notes())
     app.run(guarded, flags_parser=_parse_flags)
 
 
@@ -115,6 +117,14 @@ def progress(description, total: Optional[int] = None):
     with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task(description, total=total, note="")
         yield lambda n=1, note="": bar.update(task, advance=n, note=note)
+
+
+class _Notes(std_logging.Formatter):
+    """What the library logs, as lines for a person: no date, process or place in the code."""
+
+    def format(self, record):
+        word = "note" if record.levelno < std_logging.WARNING else record.levelname.lower()
+        return f"{word}: {record.getMessage()}"
 
 
 def _flag_help(flag):

@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 DRIVER = '''"""A driver for this test."""
 import sys
-from absl import flags
+from absl import flags, logging
 from experiments import common
 
 common.define_data_flags()
@@ -24,6 +24,7 @@ def main(argv):
         raise KeyboardInterrupt
     with common.progress("work", total=2) as advance:
         advance()
+    logging.info("went well")
     print("result")
 
 common.run(main)
@@ -48,9 +49,9 @@ def test_help_groups_flags_with_their_defaults(flag):
     assert "--rate=<float>\n        Bits a pixel. (default: 0.1)" in after
 
 
-def test_only_the_result_is_on_stdout():
+def test_only_the_result_is_on_stdout_and_notes_are_plain_lines():
     result = _drive()
-    assert (result.returncode, result.stdout, result.stderr) == (0, "result\n", "")
+    assert (result.returncode, result.stdout, result.stderr) == (0, "result\n", "note: went well\n")
 
 
 @pytest.mark.parametrize(
