@@ -3,7 +3,7 @@
 `Scene(seed, index)` is everything about a scene: a road, what stands along it, what drives on it, the cameras'
 path and the light. `Moment(scene, size)` takes pictures of it. The sources of `sources.py` make data sets of them.
 
-    noise ──► textures ──► materials, ground ──► shading ──► sensor ──► 8-bit picture
+    noise ──► textures ──► materials (facades, bodywork), ground ──► shading ──► sensor ──► 8-bit picture
     light, layout (vehicles, plants, buildings, furniture) ──► scene ──► surfaces
     surfaces, camera ──► visibility, shadows ──► shading
 

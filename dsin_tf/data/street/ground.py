@@ -4,7 +4,7 @@ import numpy as np
 
 from dsin_tf.data.street import textures
 from dsin_tf.data.street.layout import Cover
-from dsin_tf.data.street.materials import Look, chosen, mixed, scaled
+from dsin_tf.data.street.looks import Look, chosen, mixed, scaled
 from dsin_tf.data.street.noise import hash_unit
 
 _F = np.float32

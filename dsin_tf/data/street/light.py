@@ -40,7 +40,7 @@ class Light:
         sine, cosine = sine, -cosine
         rise, level = turn(rng.uniform(0.22, 0.46))
         sun = (sine * level, rise, cosine * level)
-        overcast = rng.chance(0.2)
+        overcast = rng.chance(0.15)
         warmth = rng.uniform(0, 0.12)
         strength = rng.uniform(0.25, 0.7) if overcast else rng.uniform(2.4, 3.4)
         sun_rgb = tuple(strength * (1 + k * warmth) for k in (0.5, 0.0, -1.2))
@@ -64,5 +64,5 @@ class Light:
             cloud_cover=rng.uniform(0.0, 0.6),
             cloud_offset=(rng.uniform(0, 2.5), rng.uniform(0, 2.5)),
             haze_m=rng.uniform(500, 2500),
-            exposure=1.05 + 1.6 * rng.uniform() * rng.uniform(0.4, 1.2),
+            exposure=(1.8 if overcast else 1.0) * (1.05 + 1.6 * rng.uniform() * rng.uniform(0.4, 1.2)),
         )

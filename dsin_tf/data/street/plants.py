@@ -40,8 +40,8 @@ def tree(builder, rng, x, base, z, height, autumn=0.06):
     seed = float(rng.integer(0, 4096))
     builder.cone((x, base, z), height * 0.72, trunk, Material.TRUNK, (*bark, seed), narrowing=trunk * 0.9 / height)
     # Trees that are never seen from close by have fewer layers of leaves.
-    layers = 10 if -20 < z < 26 else 5 if -20 < z < 60 else 3
-    near = layers == 10
+    layers = 9 if -20 < z < 26 else 5 if -20 < z < 60 else 3
+    near = layers == 9
     # Low branches from the trunk into the crown.
     for _ in range(3 if near else 0):
         lean = rng.uniform(0.5, 1.1) * rng.choice((-1, 1))

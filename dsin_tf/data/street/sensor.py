@@ -69,6 +69,7 @@ class Sensor:
         columns = np.arange(grid.width)[None, :] - grid.margin + grid.left
         noise = self._noise(rows, columns)
         mosaic = grid.scale >= _MOSAIC_SCALE
+        # A triangle two pixels wide, with which pictures are made small, gives 0.125; KITTI's own blur adds to it.
         lens = 0.0 if mosaic else 0.165
         levels = []
         for k, plane in enumerate(planes):
@@ -104,10 +105,7 @@ def tone_curve(light):
 
 
 def _gathered(plane, axis, lens):
-    """Pairs of samples along an axis to pixels, with a quarter of the light from either neighbouring sample.
-
-    The weights (1, 3, 3, 1) / 8 of four samples are those of a triangle two pixels wide.
-    """
+    """Pairs of samples along an axis to pixels, `lens` of whose light comes from either neighbouring sample."""
     count = plane.shape[axis]
     first = np.take(plane, np.arange(0, count, 2), axis=axis)
     second = np.take(plane, np.arange(1, count, 2), axis=axis)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dsin_tf.data.street import ground, materials, textures
+from dsin_tf.data.street import ground, looks, materials, textures
 from dsin_tf.data.street.surfaces import CONE, Material
 from dsin_tf.data.street.visibility import dot, to_camera, world_rays
 
@@ -37,7 +37,7 @@ def shade(hits, surfaces, road, light, shadows, pose, grid, across, down):
             elif material == Material.KERB:
                 look = ground.kerb(road, u, v, foot_u)
             else:
-                look = materials.look(material, materials.Batch(surfaces, ids, u, v, foot_u, foot_v, wx, wy, wz))
+                look = materials.look(material, looks.Batch(surfaces, ids, u, v, foot_u, foot_v, wx, wy, wz))
             colors = _lit(look, light, shadows, wx, wy, wz, is_ground)
             # Half of what is seen from haze_m is haze.
             haze = depth / (depth + _F(light.haze_m))

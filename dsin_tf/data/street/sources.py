@@ -5,6 +5,7 @@ share no scene whatever their sizes.
 """
 
 import hashlib
+import numbers
 from pathlib import Path
 
 from dsin_tf import images
@@ -222,4 +223,4 @@ class StreetSets(_Street):
 
 def _whole(value, low, high):
     """Whether `value` is a whole number of low to high; True and False are not numbers."""
-    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool) and low <= value <= high

@@ -83,7 +83,7 @@ class Texture:
         return first, second, position, level
 
 
-_HALVES = (2.0 ** -np.arange(24)).astype(np.float32)
+_HALVES = np.array([1 / (1 << level) for level in range(24)], np.float32)
 
 
 def _averages(plane, levels):

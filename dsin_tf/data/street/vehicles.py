@@ -108,11 +108,11 @@ def lorry(builder, rng, frame):
     """Adds a box lorry; its front is ahead."""
     length, width, height = rng.uniform(6.5, 9), 2.4, rng.uniform(3.1, 3.7)
     half_l, half_w = length / 2, width / 2
-    paint = rng.choice(((0.7, 0.7, 0.68), (0.7, 0.7, 0.68), (0.5, 0.1, 0.03), (0.05, 0.14, 0.4), (0.6, 0.5, 0.08)))
+    paint = rng.choice(((0.5, 0.5, 0.49), (0.55, 0.55, 0.53), (0.5, 0.1, 0.03), (0.05, 0.14, 0.4), (0.6, 0.5, 0.08)))
     seed = float(rng.integer(0, 4096))
     cab = 1.9
     load = (width, height - 0.9, length - cab - 0.15)
-    frame.box(builder, -half_w, 0.9, -half_l, load, Material.PLAIN, (*paint, seed, 0.15))
+    frame.box(builder, -half_w, 0.9, -half_l, load, Material.PLAIN, (*paint, seed, -0.27))
     # Doors and lamps at the back, lettering as a band of the other colour.
     builder.panel(
         frame.at(-half_w, 0.45, -half_l - 0.02), frame.right, frame.UP, (width, 0.5), Material.CAR_REAR, (*_DARK, seed)

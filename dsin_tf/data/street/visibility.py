@@ -9,7 +9,7 @@ from dsin_tf.data.street.layout import KERB_M
 from dsin_tf.data.street.surfaces import CONE, Material
 
 NEAR_M = 0.4
-_SMALLEST = 1.5  # pixels; a surface in a smaller rectangle is left out
+_SMALLEST = 3.0  # pixels; a surface in a smaller rectangle is left out
 GROUND_M = 400.0  # the ground is drawn up to here
 _F = np.float32
 
@@ -87,7 +87,9 @@ def _trace_surfaces(hits, surfaces, pose, grid, x, y, across, down):
     order = np.flatnonzero(shown)
     order = order[np.argsort(nearest[order], kind="stable")]
 
-    u_offset, v_offset = dot(origin, u), dot(origin, v)
+    # What is needed of a panel: its normal and distance, and its axes with their offsets.
+    columns = (normal, plane[:, None], u, dot(origin, u)[:, None], v, dot(origin, v)[:, None])
+    forms = np.concatenate(columns, axis=1).astype(np.float32)
     pixel = 1 / grid.focal
     known = tuple(Material)
     materials = [known[number] for number in surfaces.material.tolist()]
@@ -102,20 +104,23 @@ def _trace_surfaces(hits, surfaces, pose, grid, x, y, across, down):
         row, column = x[left:right][None, :], y[top:bottom][:, None]
         if cone[k]:
             z, at_u, at_v, inside = _meet_cone(surfaces, k, pose, row, column)
+            inside &= z < depth
         else:
-            n, a, b = normal[k], u[k], v[k]
-            z = _F(plane[k]) / ((row * _F(n[0]) + _F(n[2])) + column * _F(n[1]))
-            at_u = z * ((row * _F(a[0]) + _F(a[2])) + column * _F(a[1])) - _F(u_offset[k])
-            at_v = z * ((row * _F(b[0]) + _F(b[2])) + column * _F(b[1])) - _F(v_offset[k])
+            nx, ny, nz, distance, ux, uy, uz, u_offset, vx, vy, vz, v_offset = forms[k]
+            z = distance / ((row * nx + nz) + column * ny)
+            inside = z < depth
+            if not inside.any():
+                continue
+            at_u = z * ((row * ux + uz) + column * uy) - u_offset
+            at_v = z * ((row * vx + vz) + column * vy) - v_offset
             low, high = tapers[k]
             wide, tall = sizes[k]
-            inside = at_v >= 0
+            inside &= at_v >= 0
             inside &= at_v <= _F(tall)
             inside &= at_u >= (at_v * _F(low) if low else _F(0))
             inside &= at_u <= (_F(wide) - at_v * _F(high) if high else _F(wide))
         if nearest[k] < NEAR_M:
             inside &= z > _F(NEAR_M)
-        inside &= z < depth
         if not inside.any():
             continue
         if materials[k] in cutouts.TESTED:
