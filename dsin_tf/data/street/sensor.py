@@ -70,7 +70,7 @@ class Sensor:
         noise = self._noise(rows, columns)
         mosaic = grid.scale >= _MOSAIC_SCALE
         # A triangle two pixels wide, with which pictures are made small, gives 0.125; KITTI's own blur adds to it.
-        lens = 0.0 if mosaic else 0.165
+        lens = 0.0 if mosaic else 0.21
         levels = []
         for k, plane in enumerate(planes):
             light = _gathered(_gathered(plane, 0, lens), 1, lens)
