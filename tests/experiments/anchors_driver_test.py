@@ -283,6 +283,8 @@ def test_an_interrupted_run_keeps_what_is_finished_and_leaves_no_process(tmp_pat
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # Where the tests run in the background of a shell, Ctrl-C is ignored, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     wait_for(lambda: len(list(parts.glob("bpg-*/0*.json"))) >= 2 or process.poll() is not None, "nothing finished")
     workers = children(process.pid)
