@@ -17,9 +17,27 @@ __version__ = "0.1.0"
 # wants to see that sets the variable: a value that is already there is left alone.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-_SUBMODULES = ("color", "data", "files", "images", "ms_ssim")
+_SUBMODULES = (
+    "bitstream",
+    "color",
+    "data",
+    "entropy",
+    "files",
+    "images",
+    "layers",
+    "models",
+    "ms_ssim",
+    "training",
+)
 
-__all__ = list(_SUBMODULES)
+__all__ = [*_SUBMODULES, "load"]
+
+
+def load(directory):
+    """The model of a directory that `models.save` or a driver wrote, ready to code if it was prepared for that."""
+    from dsin_tf import models
+
+    return models.load(directory)
 
 
 def __getattr__(name):

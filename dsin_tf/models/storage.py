@@ -1,0 +1,111 @@
+"""Models in directories: `model.json` says what it is, `weights.npz` holds all its numbers.
+
+Each file is replaced whole or not at all. The coding tables are in the same file as the weights, so that the two can
+never be separated.
+"""
+
+import io
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from dsin_tf import files
+
+_SETTINGS_FILE = "model.json"
+_WEIGHTS_FILE = "weights.npz"
+
+
+class ModelFilesError(ValueError):
+    """A directory does not hold a model that can be loaded; the message says which file and why."""
+
+
+def save(model, directory):
+    """Writes a model, with its coding tables if it was prepared for coding.
+
+    Args:
+      model: a `codec.Codec`.
+      directory: where to; made if it is missing. What else is in it stays.
+
+    Raises:
+      files.OutputError: a file could not be written.
+    """
+    arrays = {f"weights/{name}": variable.numpy() for name, variable in named_variables(model.layers).items()}
+    if model.is_prepared:
+        arrays.update({f"coding/{name}": array for name, array in model.coding_state().items()})
+    buffer = io.BytesIO()
+    np.savez(buffer, step=model.step.numpy(), **arrays)
+    settings = {"name": model.name, "preset": model.preset, "settings": model.settings}
+    files.write_bytes(Path(directory) / _WEIGHTS_FILE, buffer.getvalue())
+    files.write_text(Path(directory) / _SETTINGS_FILE, json.dumps(settings, indent=2) + "\n")
+
+
+def read_settings(directory):
+    """What model is in a directory: `(name, preset, settings)`.
+
+    Raises:
+      ModelFilesError: none, or `model.json` is damaged.
+    """
+    path = Path(directory) / _SETTINGS_FILE
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return content["name"], content["preset"], dict(content["settings"])
+    except OSError as error:
+        raise ModelFilesError(
+            f"{directory}: holds no model ({_SETTINGS_FILE}: {error.strerror}). Name one that models.save wrote."
+        ) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelFilesError(f"{path}: is not what models.save writes ({error!r}). Get a whole copy.") from error
+
+
+def load_weights(model, directory):
+    """Puts the numbers of `weights.npz` into a model made with the settings beside it.
+
+    Raises:
+      ModelFilesError: the file is missing or damaged, or belongs to another model.
+    """
+    path = Path(directory) / _WEIGHTS_FILE
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+        step = int(arrays["step"])
+    except FileNotFoundError as error:
+        raise ModelFilesError(f"{path}: does not exist. Copy it from where {_SETTINGS_FILE} came from.") from error
+    except (OSError, ValueError, KeyError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        raise ModelFilesError(f"{path}: cannot be read ({error}). Get a whole copy.") from error
+    variables, weights = named_variables(model.layers), _part(arrays, "weights/")
+    for name in sorted({*variables, *weights}):
+        expected = list(variables[name].shape) if name in variables else "nothing"
+        found = list(weights[name].shape) if name in weights else "nothing"
+        if expected != found:
+            raise ModelFilesError(
+                f"{path}: has {found} as {name}, {model.name} with the settings beside it expects {expected}. The "
+                "files do not belong together; copy both from one place."
+            )
+    for name, variable in variables.items():
+        variable.assign(weights[name])
+    model.step.assign(step)
+    coding = _part(arrays, "coding/")
+    if coding:
+        try:
+            model.load_coding_state(coding)
+        except (ValueError, KeyError) as error:
+            raise ModelFilesError(f"{path}: its coding tables cannot be used ({error}). Get a whole copy.") from error
+
+
+def named_variables(networks):
+    """The variables of layers by name: `{"analysis/conv1/kernel": variable, ...}`."""
+    named = {}
+    for network in networks:
+        for variable in network.weights:
+            name = f"{network.name}/{variable.name.split(':')[0]}"
+            if name in named:
+                raise ValueError(f"Two weights are called {name}; give the layers that own them names of their own.")
+            named[name] = variable
+    return named
+
+
+def _part(arrays, prefix):
+    """The entries whose names begin with `prefix`, without it."""
+    return {name[len(prefix) :]: array for name, array in arrays.items() if name.startswith(prefix)}

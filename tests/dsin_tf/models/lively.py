@@ -1,0 +1,33 @@
+"""Pictures, and small models that code something without having been trained."""
+
+import numpy as np
+
+from dsin_tf import models
+
+
+def picture(height, width, seed=0):
+    """uint8 [H, W, 3]: shades, an edge and some noise."""
+    rng = np.random.default_rng(seed)
+    rows, columns = np.mgrid[:height, :width] / 16
+    shade = 110 + 60 * np.sin(rows + seed) + 40 * np.cos(1.7 * columns) + 30 * (rows > columns)
+    noisy = shade[..., None] * [1, 0.9, 0.7] + rng.normal(scale=12, size=(height, width, 3))
+    return np.clip(noisy, 0, 255).astype(np.uint8)
+
+
+def make(name, **settings):
+    """An untrained tiny model whose latents are not all 0 and whose scales differ."""
+    model = models.create(name, "tiny", **settings)
+
+    def amplify(network, inputs, deviation):
+        outputs = network(inputs).numpy()
+        kernel = network.layers[-1].kernel_parameter
+        kernel.assign(kernel * deviation / outputs.std())
+        return network(inputs)
+
+    y = amplify(model.analysis, model.normalize(picture(128, 128)[None]), 3)
+    if name == "balle2018":
+        z = amplify(model.hyper_analysis, np.abs(y), 4)
+        amplify(model.hyper_synthesis, z, 0.6)
+        bias = model.hyper_synthesis.layers[-1].bias_parameter
+        bias.assign_add(np.full(bias.shape, 2.5, np.float32))
+    return model
