@@ -21,7 +21,7 @@ HERE = Path(__file__).resolve().parent
 VERSION = re.search(r'^__version__ = "(.+)"$', (HERE / "dsin_tf" / "__init__.py").read_text(), re.MULTILINE).group(1)
 
 SETS = ["opencv-python-headless>=4.8,<4.12", "scipy>=1.9"]
-EVAL = ["av>=12", "bjontegaard>=1.2,<2", "rich>=13", "scipy>=1.9"]
+EVAL = ["av>=12", "bjontegaard>=1.2,<2", "scipy>=1.9"]
 TEST = ["hypothesis>=6", "pytest>=8", "pytest-timeout>=2", "ruff", "scikit-image>=0.19", *SETS, *EVAL]
 
 setup(
@@ -39,6 +39,7 @@ setup(
         "matplotlib>=3.7",
         "numpy>=1.23,<2",
         "pillow>=10",
+        "rich>=13",
         "tensorflow>=2.14,<2.15",
         "tensorflow-compression>=2.14,<2.15",
     ],

@@ -1,0 +1,84 @@
+"""kill -9 at random moments, the same call again: the same weights as without."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+
+# Imports TensorFlow once and forks a process for each start, which saves most of the time that starts would take.
+NURSERY = """if True:
+    import json, os, random, signal, sys, time
+    from dsin_tf import data, training
+    from tests.dsin_tf.training import tiny_model
+
+    workdir, kills, chance = sys.argv[1], int(sys.argv[2]), random.Random(sys.argv[3])
+
+    def train():
+        model = tiny_model.TinyModel()
+        config = training.Config(
+            steps=1000, batch_size=2, learning_rate=1e-3, steps_per_epoch=37, log_every=5, checkpoint_every=10
+        )
+        sources = tiny_model.Noise(), tiny_model.Noise(2, split="val")
+        training.fit(model, *sources, data.protocols.get("native"), config, workdir)
+        with open(os.path.join(workdir, "digest"), "w") as file:
+            file.write(tiny_model.digest(model))
+
+    def start():
+        child = os.fork()
+        if not child:
+            try:
+                train()
+            finally:
+                os._exit(0)
+        return child
+
+    def newest():
+        folder = os.path.join(workdir, "checkpoints")
+        return max((name for name in os.listdir(folder) if name.isdigit()), default="") if os.path.isdir(folder) else ""
+
+    killed = []
+    for k in range(kills):
+        before, child = newest(), start()
+        if k % 3:  # while it trains, validates or writes; else anywhere, the start included
+            while newest() == before and not os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+                time.sleep(0.001)
+        time.sleep(chance.uniform(0, 0.25 if k % 3 else 2.0))
+        os.kill(child, signal.SIGKILL)
+        killed.append(os.WIFSIGNALED(os.waitpid(child, 0)[1]))
+    os.waitpid(start(), 0)
+    print(json.dumps(killed))
+"""
+
+
+def train(workdir, kills, chance=""):
+    """Trains to the end through so many kills; returns how many of them hit a process that was at work."""
+    result = subprocess.run(
+        [sys.executable, "-c", NURSERY, str(workdir), str(kills), chance],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=250,
+        check=True,
+    )
+    return sum(json.loads(result.stdout.splitlines()[-1]))
+
+
+@pytest.mark.parametrize("kills", [10, pytest.param(60, marks=pytest.mark.slow)])
+def test_a_killed_run_ends_with_the_weights_of_an_uninterrupted_one(tmp_path, kills):
+    calm, killed = tmp_path / "calm", tmp_path / "killed"
+    assert train(calm, 0) == 0
+    chance = str(np.random.SeedSequence().entropy)
+    print("random moments:", chance)  # pytest shows it when the test fails
+    assert train(killed, kills, chance) >= min(kills, 8)
+    assert (killed / "digest").read_text() == (calm / "digest").read_text()
+    assert (killed / "metrics.csv").read_bytes() == (calm / "metrics.csv").read_bytes()
+    assert [path.name for path in (killed / "checkpoints").glob(".*")] == []
+    states = [json.loads((run / "checkpoints/000001000/state.json").read_text()) for run in (calm, killed)]
+    for state in states:
+        state.pop("seconds")
+    assert states[0] == states[1]
