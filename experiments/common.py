@@ -54,14 +54,14 @@ def define_data_flags():
         flags.DEFINE_integer("limit", None, "Use only the first so many items of the list.", lower_bound=1)
 
 
-def load_data(**options):
-    """The data set that the flags choose; `options` go to `data.load` as they are."""
+def load_data(split=None, **options):
+    """The data set that the flags choose, or another `split` of it; `options` go to `data.load` as they are."""
     values = flags.FLAGS
     if values.list_file is not None:
         options["list_file"] = values.list_file
     return data.load(
         values.dataset,
-        split=values.split,
+        split=split or values.split,
         data_dir=values.data_dir,
         partial=values.partial,
         limit=values.limit,

@@ -20,12 +20,15 @@ from dsin_tf import data, images
 
 _SIZE = (375, 1242)
 
-_DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of pairs (see data set 'pairs'); none makes images here.")
-_SPLIT = flags.DEFINE_string("split", "train", "Part of the folder, where it has parts.")
-_PAIRS = flags.DEFINE_integer("pairs", 24, "Pairs in the list.", lower_bound=1)
-_SECONDS = flags.DEFINE_float("seconds", 5.0, "How long each rate is measured, in seconds.", lower_bound=0.0)
-_BATCH = flags.DEFINE_integer("batch_size", 1, "Pairs in a batch.", lower_bound=1)
-_WORKERS = flags.DEFINE_integer("workers", None, "Images decoded at once; none means one a processor.", lower_bound=1)
+
+def define_flags():
+    """Defined when this is run, not when it is imported: the benchmarks share names."""
+    flags.DEFINE_string("data_dir", None, "Folder of pairs (see data set 'pairs'); none makes images here.")
+    flags.DEFINE_string("split", "train", "Part of the folder, where it has parts.")
+    flags.DEFINE_integer("pairs", 24, "Pairs in the list.", lower_bound=1)
+    flags.DEFINE_float("seconds", 5.0, "How long each rate is measured, in seconds.", lower_bound=0.0)
+    flags.DEFINE_integer("batch_size", 1, "Pairs in a batch.", lower_bound=1)
+    flags.DEFINE_integer("workers", None, "Images decoded at once; none means one a processor.", lower_bound=1)
 
 
 def main(argv):
@@ -33,14 +36,23 @@ def main(argv):
         raise app.UsageError(f"Unexpected argument {argv[1]!r}; every setting is a flag (--name=value).")
     logging.set_verbosity(logging.ERROR)
     with tempfile.TemporaryDirectory() as folder:
-        if _DATA_DIR.value is None:
-            make_pairs(folder, _PAIRS.value)
-        source = data.load("pairs", _SPLIT.value, _DATA_DIR.value or folder, limit=_PAIRS.value)
-        print(f"{len(source)} pairs, batches of {_BATCH.value}, {_WORKERS.value or os.cpu_count()} workers")
+        if flags.FLAGS.data_dir is None:
+            make_pairs(folder, flags.FLAGS.pairs)
+        source = data.load("pairs", flags.FLAGS.split, flags.FLAGS.data_dir or folder, limit=flags.FLAGS.pairs)
+        print(
+            f"{len(source)} pairs, batches of {flags.FLAGS.batch_size}, {flags.FLAGS.workers or os.cpu_count()} workers"
+        )
         print(f"{'protocol':10}{'read':>12}{'cached':>12}   pairs/s")
         for name in data.protocols.names():
             rates = [
-                measure(source, data.protocols.get(name), memory_mb, _SECONDS.value, _BATCH.value, _WORKERS.value)
+                measure(
+                    source,
+                    data.protocols.get(name),
+                    memory_mb,
+                    flags.FLAGS.seconds,
+                    flags.FLAGS.batch_size,
+                    flags.FLAGS.workers,
+                )
                 for memory_mb in (0, 8192)
             ]
             print(f"{name:10}{rates[0]:12.1f}{rates[1]:12.1f}", flush=True)
@@ -82,4 +94,5 @@ def make_pairs(folder, count, size=_SIZE):
 
 
 if __name__ == "__main__":
+    define_flags()
     app.run(main)

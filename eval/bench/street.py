@@ -14,14 +14,17 @@ from absl import app, flags
 
 from dsin_tf.data.street import Moment, Scene
 
-_SIZES = flags.DEFINE_list("sizes", ["128x256", "320x1224", "375x1242"], "Sizes of the pictures, HEIGHTxWIDTH pixels.")
-_PAIRS = flags.DEFINE_integer("pairs", 8, "Pairs that each rate is measured over.", lower_bound=1)
+
+def define_flags():
+    """Defined when this is run, not when it is imported: the benchmarks share names."""
+    flags.DEFINE_list("sizes", ["128x256", "320x1224", "375x1242"], "Sizes of the pictures, HEIGHTxWIDTH pixels.")
+    flags.DEFINE_integer("pairs", 8, "Pairs that each rate is measured over.", lower_bound=1)
 
 
 def main(argv):
     if len(argv) > 1:
         raise app.UsageError(f"Unexpected argument {argv[1]!r}; every setting is a flag (--name=value).")
-    sizes = [parse_size(text) for text in _SIZES.value]
+    sizes = [parse_size(text) for text in flags.FLAGS.sizes]
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     start = time.perf_counter()
@@ -29,7 +32,7 @@ def main(argv):
     print(f"first picture of a process (16x32): {time.perf_counter() - start:.2f} s")
     print(f"{'size':>10}{'s/pair':>10}{'pairs/s':>10}")
     for size in sizes:
-        seconds = measure(size, _PAIRS.value)
+        seconds = measure(size, flags.FLAGS.pairs)
         print(f"{size[0]:>5}x{size[1]:<4}{seconds:10.3f}{1 / seconds:10.2f}", flush=True)
 
 
@@ -52,4 +55,5 @@ def measure(size, count):
 
 
 if __name__ == "__main__":
+    define_flags()
     app.run(main)

@@ -1,0 +1,547 @@
+"""What the drivers of learned codecs share: their modes and flags. A driver says which models it is for, and how
+they are trained; see `Family`.
+
+    train        a run directory for each --lmbda; finished runs are left alone, stopped ones go on
+    evaluate     writes a file for each image, decodes it again, and reports what it took and what came out
+    compress     one picture into a file
+    decompress   and back
+    info         what a file says about itself; needs no model
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from absl import flags
+from rich.console import Console
+
+from dsin_tf import bitstream, data, files, images
+from eval import rd_results, tables
+from experiments import codec_evaluation, common
+
+MODES = ("train", "evaluate", "compress", "decompress", "info")
+_WORKDIR_MODES = ("train", "evaluate", "compress", "decompress")
+
+
+@dataclasses.dataclass(frozen=True)
+class Family:
+    """The models that a driver is for.
+
+    Attributes:
+      models: {name of `dsin_tf.models.names()`: label in tables and plots}; the first is the default.
+      training: {preset: arguments of `dsin_tf.training.Config`}.
+    """
+
+    models: Mapping
+    training: Mapping
+
+
+def define_flags(family):
+    """The flags that all these drivers have."""
+    presets = list(family.training)
+    with common.flag_group("Run"):
+        flags.DEFINE_enum("mode", None, MODES, "What to do.", required=True)
+        flags.DEFINE_enum("model", next(iter(family.models)), list(family.models), "Model to train.")
+        flags.DEFINE_enum(
+            "preset",
+            "paper",
+            presets,
+            "Size of the model, and how it is trained: paper as published, for a GPU; small for two CPU cores and "
+            "images of 128x256; tiny to try things.",
+        )
+        flags.DEFINE_string("workdir", None, "Run directory, or the folder of several with more than one --lmbda.")
+        flags.DEFINE_string("input", None, "Picture to compress; file to decompress or to show.")
+        flags.DEFINE_string("output", None, "File to write; decompress writes the picture format of its ending.")
+        flags.DEFINE_integer(
+            "max_pixels",
+            bitstream.MAX_PIXELS,
+            "Refuse larger pictures, and files that claim to be larger; coding takes memory in proportion.",
+            lower_bound=1,
+        )
+    common.define_data_flags()
+    with common.flag_group("Data of training"):
+        flags.DEFINE_string(
+            "val_split",
+            None,
+            "Part of the data set to validate on; by default val where there is one. 'none' validates on nothing: the "
+            "last weights are then the ones used.",
+        )
+        flags.DEFINE_string("size", None, "HEIGHTxWIDTH of street's pictures in pixels; by default 128x256.")
+    with common.flag_group("Training (what is not given comes from the preset)"):
+        flags.DEFINE_list(
+            "lmbda",
+            None,
+            "Weight of the distortion: larger means more bits and a better picture. Several make a sweep.",
+        )
+        flags.DEFINE_enum("distortion", None, ["mse", "ms-ssim"], "What the loss counts as distortion.")
+        flags.DEFINE_integer(
+            "steps", None, "Steps in all; more than before goes on with a finished run.", lower_bound=1
+        )
+        flags.DEFINE_integer("batch_size", None, "Images in a step, over all devices.", lower_bound=1)
+        flags.DEFINE_float("learning_rate", None, "Learning rate at the start.", lower_bound=1e-12)
+        flags.DEFINE_enum(
+            "schedule",
+            None,
+            ["plateau", "staircase", "constant"],
+            "How the learning rate falls: to a tenth when validation has not improved for eleven epochs, or at every "
+            "--decay_steps, or never.",
+        )
+        flags.DEFINE_integer("decay_steps", None, "Steps between two drops of schedule staircase.", lower_bound=1)
+        flags.DEFINE_float("clip_norm", None, "Scale larger gradients down to this norm; 0 never.", lower_bound=0)
+        flags.DEFINE_integer(
+            "steps_per_epoch", None, "Steps between two validations; by default a pass.", lower_bound=1
+        )
+        flags.DEFINE_integer("log_every", None, "Steps between two rows of metrics.csv.", lower_bound=1)
+        flags.DEFINE_integer("checkpoint_every", None, "Steps between two checkpoints.", lower_bound=1)
+        flags.DEFINE_integer("seed", 0, "Of weights, noise, order of the data, crops.", lower_bound=0)
+    with common.flag_group("Devices"):
+        flags.DEFINE_enum(
+            "strategy",
+            "one_device",
+            ["one_device", "mirrored", "multi_worker"],
+            "Train on one device, on all GPUs of this machine, or on the machines of TF_CONFIG, on each of which the "
+            "same command is started; --workdir is then a folder that all of them see.",
+        )
+        flags.DEFINE_enum(
+            "precision",
+            "float32",
+            ["float32", "mixed_float16"],
+            "mixed_float16 trains faster on GPUs that have it; entropy models stay float32, and so does coding.",
+        )
+    with common.flag_group("Evaluation"):
+        flags.DEFINE_enum("checkpoint", "best", ["best", "last"], "Weights to use: best in validation, or the last.")
+
+
+def main(family, **overrides):
+    """Does what --mode says.
+
+    Args:
+      family: a `Family`.
+      **overrides: settings of the model from the driver's own flags; None leaves the preset's.
+    """
+    values = flags.FLAGS
+    if values.mode in _WORKDIR_MODES and values.workdir is None:
+        raise common.UserError(f"--mode={values.mode} needs --workdir, the run directory. Name one.")
+    if values.mode == "train":
+        _train_by_flags(family, overrides)
+    elif values.mode == "evaluate":
+        evaluate(
+            values.workdir,
+            common.load_data(**_data_options()),
+            data.protocols.get(values.protocol),
+            family.models,
+            checkpoint=values.checkpoint,
+            max_pixels=values.max_pixels,
+        )
+    elif values.mode == "compress":
+        source, target = _input_and_output()
+        print(compress(values.workdir, source, target, values.checkpoint, values.max_pixels))
+    elif values.mode == "decompress":
+        source, target = _input_and_output()
+        print(decompress(values.workdir, source, target, values.checkpoint, values.max_pixels))
+    else:
+        if values.input is None:
+            raise common.UserError("--mode=info needs --input, the file to show. Name one.")
+        print(info(values.input, values.max_pixels))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Training.
+
+
+def train(
+    name,
+    preset,
+    settings,
+    train_source,
+    val_source,
+    protocol,
+    config,
+    workdir,
+    strategy="one_device",
+    precision="float32",
+    checkpoint="best",
+):
+    """Trains models, one for each dict of settings, and makes each ready to code.
+
+    Args:
+      name, preset: the model; see `dsin_tf.models.create`.
+      settings: a list of dicts of settings that replace the preset's. One trains in `workdir` itself, several in a
+        folder inside for each, named by its `lmbda`.
+      train_source, val_source, protocol, config: as of `dsin_tf.training.fit`.
+      workdir: folder of all files.
+      strategy: name of a `dsin_tf.training.strategy`.
+      precision: "float32" or "mixed_float16".
+      checkpoint: "best" or "last", which weights the model for coding gets.
+
+    Returns:
+      The run directories.
+    """
+    import tensorflow as tf
+
+    from dsin_tf import models, training
+
+    devices = training.strategy.make(strategy)  # before any operation, as several machines need it
+    folders = _folders_for(Path(workdir), settings)
+    for folder, setting in zip(folders, settings):
+        tf.keras.mixed_precision.set_global_policy(precision)
+        try:
+            tf.keras.backend.clear_session()
+            with devices.scope():
+                model = models.create(name, preset, **setting)
+            history = training.fit(
+                model, train_source, val_source, protocol, config, folder, strategy=strategy, precision=precision
+            )
+        finally:
+            tf.keras.mixed_precision.set_global_policy("float32")
+        if history.first_step == history.step:
+            _say(f"{folder}: finished before, at step {history.step}.")
+        if training.strategy.is_chief(devices):
+            load(folder, checkpoint)
+    return folders
+
+
+def load(folder, checkpoint="best"):
+    """The model of a run directory, ready to code.
+
+    The first call after training makes the coding tables and writes model.json and weights.npz; as long as the run
+    stays where it is, later calls read them.
+
+    Args:
+      folder: a run directory, or one that holds a model alone.
+      checkpoint: "best" or "last".
+
+    Returns:
+      A `dsin_tf.models.codec.Codec`.
+
+    Raises:
+      ValueError: there is no model.
+    """
+    from dsin_tf import models, training
+
+    run = training.Run(folder)
+    newest = run.checkpoints.newest()
+    if newest is None:
+        if run.configuration() is not None:
+            raise common.UserError(
+                f"{folder}: its run has no checkpoint yet. Let --mode=train go on for a while first."
+            )
+        return models.load(folder)
+    wanted = ((run.checkpoints.best() if checkpoint == "best" else None) or newest)["step"]
+    if (Path(folder) / "model.json").is_file():
+        model = models.load(folder)
+        if model.is_prepared and int(model.step) == wanted:
+            return model
+    described = dict(run.configuration()["model"])
+    name, preset = described.pop("name"), described.pop("preset")
+    model = models.create(name, preset, **described)
+    training.restore(model, folder, checkpoint)
+    model.prepare_for_coding()
+    models.save(model, folder)
+    return model
+
+
+def _train_by_flags(family, overrides):
+    values = flags.FLAGS
+    given = {"distortion": values.distortion, "seed": values.seed, **overrides}
+    common_settings = {key: value for key, value in given.items() if value is not None}
+    lmbdas = [None] if values.lmbda is None else [_positive("lmbda", text) for text in values.lmbda]
+    settings = [{**common_settings, **({} if lmbda is None else {"lmbda": lmbda})} for lmbda in dict.fromkeys(lmbdas)]
+    train_source = common.load_data(split="train", **_data_options())
+    folders = train(
+        values.model,
+        values.preset,
+        settings,
+        train_source,
+        _validation_source(),
+        data.protocols.get(values.protocol),
+        _config(family.training[values.preset]),
+        values.workdir,
+        values.strategy,
+        values.precision,
+        values.checkpoint,
+    )
+    title = f"{family.models[values.model]}, preset {values.preset}, trained on {train_source.name}"
+    Console().print(tables.to_terminal(training_table(title, folders)))
+
+
+def _folders_for(workdir, settings):
+    """The run directory of each dict of settings."""
+    swept = bool(list(workdir.glob("lmbda_*/config.json")))
+    if len(settings) == 1 and not swept:
+        return [workdir]
+    if (workdir / "config.json").is_file():
+        raise common.UserError(f"{workdir} holds one run, a folder for several was expected. Name another --workdir.")
+    if any("lmbda" not in setting for setting in settings):
+        raise common.UserError(f"{workdir} holds runs of several lmbda. Say which one with --lmbda.")
+    return [workdir / f"lmbda_{setting['lmbda']:g}" for setting in settings]
+
+
+def training_table(title, folders):
+    """Where each run stands, as a `tables.Table`: its weights' figures in validation, or in training without one."""
+    from dsin_tf import training
+    from dsin_tf.training import metrics_file
+
+    rows = []
+    for folder in folders:
+        run = training.Run(folder)
+        state = run.checkpoints.best() or run.checkpoints.newest()
+        prefix = "" if state["best_step"] is None else "val_"
+        row = next(row for row in metrics_file.read(run.metrics_path) if row["step"] == state["step"])
+        cells = [tables.Cell(row[prefix + column], digits) for column, digits in (("loss", 4), ("bpp", 4), ("psnr", 2))]
+        newest = run.checkpoints.newest()
+        steps = [tables.Cell(newest["step"], 0), tables.Cell(state["step"], 0)]
+        lmbda = run.configuration()["model"]["lmbda"]
+        rows.append(tables.Row((f"{lmbda:g}", str(folder)), (*steps, *cells)))
+    columns = ("steps", "best at", "loss", "bpp estimated", "PSNR (dB)")
+    note = "Means over the validation set at the best step; without one, over the last logged steps of training."
+    return tables.Table(title, ("lmbda", "run directory"), columns, tuple(rows), note)
+
+
+def _config(preset):
+    """The preset's way to train, with what the flags replace."""
+    from dsin_tf import training
+
+    values = flags.FLAGS
+    names = ("steps", "batch_size", "learning_rate", "schedule", "decay_steps", "clip_norm")
+    names += ("steps_per_epoch", "log_every", "checkpoint_every", "seed")
+    given = {name: getattr(values, name) for name in names if getattr(values, name) is not None}
+    merged = {**preset, **given}
+    if merged.get("schedule") != "staircase":
+        merged["decay_steps"] = given.get("decay_steps")
+    elif "steps" in given and "decay_steps" not in given and preset.get("decay_steps"):
+        # A shorter or longer run drops its rate at the same part of the way.
+        merged["decay_steps"] = max(round(preset["decay_steps"] * given["steps"] / preset["steps"]), 1)
+    merged["clip_norm"] = merged.get("clip_norm") or None
+    return training.Config(**merged)
+
+
+def _validation_source():
+    values = flags.FLAGS
+    split = values.val_split
+    if split is None:
+        split = "val" if "val" in (data.splits(values.dataset) or ()) else "none"
+    return None if split == "none" else common.load_data(split=split, **_data_options())
+
+
+def _data_options():
+    """Options of the data set from this driver's flags."""
+    text = flags.FLAGS.size
+    if text is None:
+        return {}
+    parts = text.lower().split("x")
+    if len(parts) != 2 or not all(part.isdigit() for part in parts):
+        raise common.UserError(f"--size={text}: HEIGHTxWIDTH in pixels was expected, for example --size=128x256.")
+    return {"size": tuple(map(int, parts))}
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Evaluation.
+
+
+def evaluate(workdir, source, protocol, labels, checkpoint="best", max_pixels=bitstream.MAX_PIXELS):
+    """Measures the models of a run directory, or of all those of a sweep, and prints a table to stdout.
+
+    Args:
+      workdir: a run directory, or the folder of a sweep.
+      source: a data set of `dsin_tf.data`.
+      protocol: a protocol of `dsin_tf.data.protocols`.
+      labels: {model name: label}.
+      checkpoint: "best" or "last".
+      max_pixels: larger images are refused.
+
+    Returns:
+      The path of the results file: results.json in `workdir`. Of a sweep each run directory has its own besides.
+    """
+    from dsin_tf import training
+
+    workdir = Path(workdir)
+    measured, described = [], None
+    for folder in run_folders(workdir):
+        model = load(folder, checkpoint)
+        about = {"lmbda": model.lmbda, "step": int(model.step)}
+        label = labels.get(model.name, model.name) + ("" if model.preset == "paper" else f" ({model.preset})")
+        unswept = {"preset": model.preset, **{key: v for key, v in model.settings.items() if key != "lmbda"}}
+        configuration = training.Run(folder).configuration()
+        if configuration:
+            unswept["trained on"] = "{name} {split}".format(**configuration["data"]["train"])
+        found = _Described(model.name, label, unswept)
+        if described not in (None, found):
+            raise common.UserError(
+                f"{folder} holds {label} with {unswept}, the runs before it {described.label} with "
+                f"{described.unswept}; one model at several lmbda was expected. Evaluate them one by one."
+            )
+        described = described or found
+        points = codec_evaluation.measure(
+            lambda folder=folder: load(folder, checkpoint), source, protocol, folder / "files", about, max_pixels
+        )
+        measured.append(points)
+        if folder != workdir:
+            _save_result(folder, found, source, protocol, [points])
+    path = _save_result(workdir, described, source, protocol, measured)
+    out = Console()
+    out.print(tables.to_terminal(evaluation_table(rd_results.load(path))))
+    out.print(f"Results: {path}", soft_wrap=True, highlight=False, markup=False)
+    return path
+
+
+def run_folders(workdir):
+    """The run directories of a folder: itself, or those of the sweep in it by rising lmbda.
+
+    Raises:
+      common.UserError: there is none.
+    """
+    workdir = Path(workdir)
+    if any((workdir / name).is_file() for name in ("config.json", "model.json")):
+        return [workdir]
+    found = {p.parent for name in ("config.json", "model.json") for p in workdir.glob(f"lmbda_*/{name}")}
+    if not found:
+        raise common.UserError(f"{workdir}: holds no trained model. Train there first (--mode=train).")
+    return sorted(found, key=lambda folder: float(folder.name.partition("_")[2]))
+
+
+def evaluation_table(result):
+    """A results file of `evaluate` as a `tables.Table`: the means of each operating point."""
+    columns = {
+        "bpp": ("bpp", 4),
+        "bpp-payload": ("payload", 4),
+        "bpp-estimated": ("estimated", 4),
+        "psnr-rgb": ("PSNR (dB)", 2),
+        "ms-ssim-rgb": ("MS-SSIM", 4),
+        "encode-s": ("encode (s)", 3),
+        "decode-s": ("decode (s)", 3),
+    }
+    shown = {key: form for key, form in columns.items() if key in result.results}
+    rows = []
+    for at, lmbda in enumerate(result.results["lmbda"]):
+        cells = [tables.Cell(result.results[key][at], digits) for key, (_, digits) in shown.items()]
+        rows.append(tables.Row((f"{lmbda:g}", str(result.results["step"][at])), cells))
+    meta = result.meta
+    title = f"{result.name}: {meta['dataset']} {meta['split']}, protocol {meta['protocol']}, {meta['images']} images"
+    window = meta["ms_ssim_window"]
+    ms_ssim = f"MS-SSIM with window {window}." if window else "The images are too small for MS-SSIM."
+    note = f"bpp is the whole file, payload its range-coded bytes; every file was decoded again. {ms_ssim}"
+    return tables.Table(title, ("lmbda", "steps"), tuple(title for title, _ in shown.values()), tuple(rows), note)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Described:
+    """A model as results name it; `unswept` are the settings that a sweep has in common."""
+
+    name: str
+    label: str
+    unswept: dict
+
+
+def _save_result(folder, described, source, protocol, measured):
+    """Writes results.json and returns its path."""
+    from dsin_tf.training import run
+
+    settings = {**described.unswept, "lmbda": [m.about["lmbda"] for m in measured]}
+    settings["steps"] = [m.about["step"] for m in measured]
+    environment = run.environment()
+    meta = {
+        "method": described.name,
+        "dataset": source.name,
+        "split": source.split,
+        "protocol": protocol.name,
+        "data_digest": source.digest,
+        "settings": settings,
+        "versions": environment["versions"],
+        "git_revision": environment["git_revision"],
+    }
+    description = ", ".join(f"{key} {value}" for key, value in described.unswept.items() if value is not None)
+    path = Path(folder) / "results.json"
+    rd_results.save(codec_evaluation.result(described.label, description, meta, measured), path)
+    return path
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Single files.
+
+
+def compress(workdir, source, target, checkpoint="best", max_pixels=bitstream.MAX_PIXELS):
+    """Compresses a picture file.
+
+    Args:
+      workdir: a run directory.
+      source: the picture.
+      target: the file to write.
+      checkpoint: "best" or "last".
+      max_pixels: larger pictures are refused.
+
+    Returns:
+      A line that says what became of it.
+    """
+    x = images.read(source, max_pixels)
+    blob = load(_only_run(workdir), checkpoint).compress(x)
+    files.write_bytes(target, blob)
+    height, width = x.shape[:2]
+    return f"{target}: {len(blob)} bytes, {8 * len(blob) / (height * width):.4f} bpp, {height}x{width}"
+
+
+def decompress(workdir, source, target, checkpoint="best", max_pixels=bitstream.MAX_PIXELS):
+    """Writes the picture that a file holds; arguments and result are those of `compress`."""
+    blob = _read(source)
+    bitstream.unpack(blob, max_pixels=max_pixels)  # a file that is none is refused before a model is loaded
+    x_hat = load(_only_run(workdir), checkpoint).decompress(blob, max_pixels=max_pixels)
+    images.write(target, x_hat)
+    return f"{target}: {x_hat.shape[0]}x{x_hat.shape[1]}"
+
+
+def info(source, max_pixels=bitstream.MAX_PIXELS):
+    """What a file's header says, as text; needs no model."""
+    blob = _read(source)
+    header, _ = bitstream.unpack(blob, max_pixels=max_pixels)
+    pixels = header.height * header.width
+    payload = sum(header.lengths)
+    return "\n".join(
+        (
+            f"file        {source}",
+            f"version     {header.version}",
+            f"model       {header.identity.hex()}",
+            f"size        {header.height}x{header.width} (height x width)",
+            f"strings     {', '.join(str(length) for length in header.lengths) or 'none'} bytes",
+            f"payload     {payload} bytes, {8 * payload / pixels:.4f} bpp",
+            f"whole file  {len(blob)} bytes, {8 * len(blob) / pixels:.4f} bpp",
+        )
+    )
+
+
+def _only_run(workdir):
+    """The run directory, which must not be the folder of several."""
+    folders = run_folders(workdir)
+    if len(folders) > 1:
+        names = ", ".join(folder.name for folder in folders)
+        raise common.UserError(f"{workdir}: holds several models ({names}); one was expected. Name its folder.")
+    return folders[0]
+
+
+def _input_and_output():
+    values = flags.FLAGS
+    for name in ("input", "output"):
+        if getattr(values, name) is None:
+            raise common.UserError(f"--mode={values.mode} needs --{name}. Name a file.")
+    return values.input, values.output
+
+
+def _read(path):
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise common.UserError(f"{path}: cannot be read ({error.strerror}). Name a compressed file.") from error
+
+
+def _positive(name, text):
+    try:
+        value = float(text)
+    except ValueError:
+        value = np.nan
+    if not value > 0:
+        raise common.UserError(f"--{name}={text}: a number above 0 was expected.")
+    return value
+
+
+def _say(text):
+    common.console.print(text, soft_wrap=True, highlight=False, markup=False)

@@ -1,0 +1,134 @@
+"""Measures a learned codec on a data set: real files, decoded again from disk by a model that was loaded for it."""
+
+import dataclasses
+import statistics
+import time
+from pathlib import Path
+from typing import Optional
+
+from dsin_tf import bitstream, files
+from eval import anchor_points, rd_results
+from experiments import common
+
+SUFFIX = ".dsin"
+
+# Means over the images, and each image's own points, have these columns; MS-SSIM only where images are large enough.
+COLUMNS = ("bpp", "bpp-payload", "bpp-estimated", "psnr-rgb", "ms-ssim-rgb", "ms-ssim-dsin", "encode-s", "decode-s")
+
+
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """One model on one data set.
+
+    Attributes:
+      names: of the images.
+      sizes: (height, width) of each.
+      points: for each image {column: value}.
+      about: what the point is about, {column: value}, the same for all images (lmbda, step).
+      window: of MS-SSIM, or None where an image is too small for any.
+    """
+
+    names: tuple
+    sizes: tuple
+    points: tuple
+    about: dict
+    window: Optional[int]
+
+
+def measure(load_model, source, protocol, folder, about, max_pixels=bitstream.MAX_PIXELS):
+    """Codes every image into a file, then decodes every file with a model loaded anew.
+
+    Args:
+      load_model: gives the model, ready to code; is called once for coding and once for decoding.
+      source: a data set of `dsin_tf.data`.
+      protocol: a protocol of `dsin_tf.data.protocols`.
+      folder: where the files go; they stay there.
+      about: see `Measured`.
+      max_pixels: larger images are refused.
+
+    Returns:
+      A `Measured`.
+
+    Raises:
+      common.UserError: the data set is empty.
+    """
+    count = len(source)
+    if not count:
+        raise common.UserError(f"{source.name} {source.split} holds no image; at least one was expected.")
+    folder = Path(folder)
+    paths = [folder / f"{index:05d}{SUFFIX}" for index in range(count)]
+    first = protocol.evaluate(source.read_x(0))
+    window = anchor_points.ms_ssim_window(first)
+    with common.progress("measuring", 2 * count) as advance:
+        model = load_model()
+        model.compress(first)  # the first call is slow and not what is timed
+        points, sizes = [], []
+        for index, path in enumerate(paths):
+            x = protocol.evaluate(source.read_x(index))
+            blob, seconds = _timed(model.compress, x)
+            files.write_bytes(path, blob)
+            estimated = float(model(x[None], training=False)["bpp_estimated"][0])
+            sizes.append(x.shape[:2])
+            points.append({"bpp-estimated": estimated, "encode-s": seconds})
+            advance(note=source.names[index])
+        model = load_model()
+        model.decompress(paths[0].read_bytes(), max_pixels=max_pixels)
+        for index, path in enumerate(paths):
+            blob = path.read_bytes()
+            x_hat, seconds = _timed(model.decompress, blob, max_pixels=max_pixels)
+            x = protocol.evaluate(source.read_x(index))
+            bits_a_pixel = 8 / (x.shape[0] * x.shape[1])
+            points[index].update(
+                {
+                    "bpp": len(blob) * bits_a_pixel,
+                    "bpp-payload": sum(bitstream.inspect(blob).lengths) * bits_a_pixel,
+                    "decode-s": seconds,
+                    **anchor_points.measure(x, x_hat, window),
+                }
+            )
+            advance(note=source.names[index])
+    return Measured(source.names, tuple(sizes), tuple(points), about, window)
+
+
+def result(name, description, meta, measured):
+    """One or more operating points of a method on one data set, in the format of `eval/rd_results.py`.
+
+    Args:
+      name: the curve's label.
+      description: of the method, in words.
+      meta: method, dataset and so on; "rate", the number of images and MS-SSIM's window are added.
+      measured: list of `Measured`, of the same images.
+
+    Returns:
+      An `RDResult`, points in the order of rising rate.
+    """
+    columns = [c for c in COLUMNS if all(c in point for m in measured for point in m.points)]
+    means = [
+        {**{column: statistics.fmean(p[column] for p in m.points) for column in columns}, **m.about} for m in measured
+    ]
+    images = []
+    for index, (image, (height, width)) in enumerate(zip(measured[0].names, measured[0].sizes)):
+        rows = [{**{column: m.points[index][column] for column in columns}, **m.about} for m in measured]
+        images.append(rd_results.ImagePoints(image, height, width, _by_rate(rows)))
+    meta = {
+        **meta,
+        "rate": "file",
+        "images": len(images),
+        "ms_ssim_window": measured[0].window,
+        "psnr_cap_db": anchor_points.PSNR_CAP_DB,
+    }
+    return rd_results.RDResult(
+        name, description, meta, {**_by_rate(means), "images": [len(images)] * len(means)}, images
+    )
+
+
+def _by_rate(rows):
+    """Rows as columns, in the order of rising rate."""
+    rows = sorted(rows, key=lambda row: row["bpp"])
+    return {column: [row[column] for row in rows] for column in rows[0]}
+
+
+def _timed(function, *args, **kwargs):
+    start = time.perf_counter()
+    value = function(*args, **kwargs)
+    return value, time.perf_counter() - start
