@@ -1,0 +1,71 @@
+"""Files that were written once decode for ever: models, files and what came out are kept in golden/.
+
+python -m tests.dsin_tf.models.golden_test NAME     # adds those of a new model; never replaces any
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from dsin_tf import bitstream, models
+from tests.dsin_tf.models import lively
+
+GOLDEN = Path(__file__).resolve().parent / "golden"
+SIZES = [(1, 1), (61, 83), (128, 192)]
+CASES = [(name, size) for name in models.names() for size in SIZES]
+
+
+def stem(size):
+    return f"{size[0]}x{size[1]}"
+
+
+@pytest.fixture(scope="module")
+def stored():
+    return {name: models.load(GOLDEN / name) for name in models.names()}
+
+
+@pytest.mark.parametrize(("name", "size"), CASES)
+def test_a_stored_file_decodes_for_ever(stored, name, size):
+    model = stored[name]
+    blob = (GOLDEN / name / f"{stem(size)}.dsin").read_bytes()
+    with np.load(GOLDEN / name / f"{stem(size)}.npz") as expected:
+        _, latents = model.decode_latents(blob)
+        assert sorted(latents) == sorted(key for key in expected.files if key != "x_hat")
+        for key, values in latents.items():
+            np.testing.assert_array_equal(values, expected[key])
+        x_hat = model.decompress(blob).astype(int)
+        assert np.abs(x_hat - expected["x_hat"]).max() <= 1  # the synthesis is a float network
+
+
+def make(name):
+    """Writes the golden files of a model that has none yet."""
+    folder = GOLDEN / name
+    if folder.exists():
+        sys.exit(f"{folder} is there; it stays as it is for ever.")
+    model = models.create(name, "tiny", lmbda=0.02)
+    model.compile(optimizer=tf.keras.optimizers.Adam(5e-3, amsgrad=True))
+    batches = tf.data.Dataset.range(600).map(
+        lambda k: tf.ensure_shape(
+            tf.numpy_function(lambda k: lively.picture(64, 64, k)[None], [k], tf.uint8), [1, 64, 64, 3]
+        )
+    )
+    print(model.fit(batches, verbose=0).history)
+    model.prepare_for_coding()
+    models.save(model, folder)
+    for size in SIZES:
+        # Stripes of black and white: latents further out than the tables reach.
+        x = lively.picture(*size, seed=sum(size))
+        x[: size[0] // 4] = 255 * (np.arange(size[1]) // 8 % 2)[:, None]
+        blob = model.compress(x)
+        _, latents = model.decode_latents(blob)
+        arrays = {key: values.numpy().astype(np.int32) for key, values in latents.items()}
+        (folder / f"{stem(size)}.dsin").write_bytes(blob)
+        np.savez_compressed(folder / f"{stem(size)}.npz", x_hat=model.decompress(blob), **arrays)
+        print(name, size, len(blob), bitstream.inspect(blob).lengths)
+
+
+if __name__ == "__main__":
+    make(sys.argv[1])

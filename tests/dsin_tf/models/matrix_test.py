@@ -1,0 +1,91 @@
+"""A file has the same latents wherever it is decoded: threads, oneDNN, eager, graph or XLA, alone or in a batch."""
+
+import hashlib
+import itertools
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from dsin_tf import models
+from tests.dsin_tf.models import lively
+
+ROOT = Path(__file__).resolve().parents[3]
+IMAGES = 500
+SIZES = [(64, 64), (64, 128), (37, 90), (128, 64), (100, 129)]
+
+
+class Running:
+    """The integer hyper synthesis, computed in one of TensorFlow's ways, `batch` images at a time."""
+
+    def __init__(self, network, way, batch):
+        import tensorflow as tf
+
+        self.output, self.state = network.output, network.state
+        self._batch, self._run = batch, network
+        if way == "graph":
+            self._run = tf.function(network, input_signature=[tf.TensorSpec([None, None, None, None], tf.int32)])
+        elif way == "xla":
+            self._run = tf.function(network, jit_compile=True)
+
+    def __call__(self, z):
+        import tensorflow as tf
+
+        # The others of the batch are other pictures; where this one stands among them is its own business.
+        others = [np.roll(z + k, k, axis=-1) for k in range(1, self._batch)]
+        place = int(np.abs(z).sum()) % self._batch
+        batch = np.concatenate([*others[:place], z, *others[place:]])
+        return self._run(tf.constant(batch, tf.int32)).numpy()[place : place + 1]
+
+
+def digest(latents):
+    total = hashlib.sha256()
+    for name in sorted(latents):
+        total.update(np.asarray(latents[name]).astype("<i4").tobytes())
+    return total.hexdigest()
+
+
+def decode_everything(folder):
+    """Decodes each file in each way; prints "way batch mismatches"."""
+    import tensorflow as tf
+
+    threads = int(os.environ["MATRIX_TEST_THREADS"])
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(threads)
+    expected = (folder / "digests").read_text().splitlines()
+    blobs = [(folder / f"{k}.dsin").read_bytes() for k in range(len(expected))]
+    model = models.load(folder)
+    network = model.exact_scales.network
+    for way, batch in itertools.product(("eager", "graph", "xla"), (1, 4)):
+        model.exact_scales.network = Running(network, way, batch)
+        found = [digest(model.decode_latents(blob)[1]) for blob in blobs]
+        print(way, batch, sum(one != other for one, other in zip(found, expected)), flush=True)
+
+
+def test_files_of_500_images_have_the_same_latents_in_every_cell(prepared, tmp_path):
+    model = prepared["balle2018"]
+    models.save(model, tmp_path)
+    digests = []
+    for k in range(IMAGES):
+        x = lively.picture(*SIZES[k % len(SIZES)], seed=k)
+        blob = model.compress(x)
+        (tmp_path / f"{k}.dsin").write_bytes(blob)
+        out = model(x[None], training=False)
+        digests.append(digest({name: out[name] for name in ("y", "z")}))
+    assert len(set(digests)) == IMAGES
+    (tmp_path / "digests").write_text("\n".join(digests))
+    processes = []
+    for threads, onednn in itertools.product("12", "01"):
+        settings = {"MATRIX_TEST_THREADS": threads, "TF_ENABLE_ONEDNN_OPTS": onednn, "PYTHONPATH": str(ROOT)}
+        command = [sys.executable, __file__, str(tmp_path)]
+        processes.append(subprocess.Popen(command, env={**os.environ, **settings}, stdout=subprocess.PIPE, text=True))
+    for process in processes:
+        printed = process.communicate()[0].splitlines()
+        assert process.returncode == 0
+        assert printed == [f"{way} {batch} 0" for way in ("eager", "graph", "xla") for batch in (1, 4)]
+
+
+if __name__ == "__main__":
+    decode_everything(Path(sys.argv[1]))
