@@ -229,6 +229,18 @@ def decode(data, rows, tables):
     return symbols
 
 
+def check_length(data, count, tables):
+    """Refuses data too short for `count` symbols, whatever their rows: before rows are computed or space is made.
+
+    Raises:
+      bitstream.PayloadError: so few bytes cannot hold so many symbols, even the cheapest of `tables`.
+    """
+    # Up to 64 bits are in the coder's state and not yet in its words; 32 more are for the rounding of intervals.
+    least = count * (PRECISION - np.log2(tables.counts.max())) - 96
+    if 8 * len(data) < least:
+        raise _damaged(data, f"{count} symbols take {int(least / 8)} bytes at the least")
+
+
 class Encoder:
     """A stream written piece by piece; `Decoder` reads it with the same calls in the same order."""
 
@@ -314,6 +326,7 @@ class Decoder:
           bitstream.PayloadError: `data` cannot hold them.
         """
         rows = tables._check_rows(rows)
+        check_length(self._data, rows.size, tables)
         symbols = np.zeros(rows.size, dtype=np.int32)
         for row, places in _by_row(rows.ravel()):
             entries = self._next(len(places), tables._model(row))
@@ -356,10 +369,13 @@ class Decoder:
         return symbols
 
     def _error(self, what):
-        return PayloadError(
-            f"A string of {len(self._data)} bytes is damaged: {what}. Get a clean copy of the file.",
-            length=len(self._data),
-        )
+        return _damaged(self._data, what)
+
+
+def _damaged(data, what):
+    return PayloadError(
+        f"A string of {len(data)} bytes is damaged: {what}. Get a clean copy of the file.", length=len(data)
+    )
 
 
 def _model(counts):

@@ -94,6 +94,7 @@ class FactorizedPrior(tf.keras.layers.Layer):
         Raises:
           bitstream.PayloadError: `data` is not what `compress` writes.
         """
+        coder.check_length(data, self._channels * shape[0] * shape[1], self.tables)
         decoder = coder.Decoder(data)
         channels = [decoder.decode(self._rows(shape, channel), self.tables) for channel in range(self._channels)]
         decoder.finish()

@@ -16,6 +16,9 @@ arithmetic, rounded to a multiple of 1/64 below 2^14, and float32 holds k + mu e
 d costs at most d^2 / (2 sigma^2) nats a symbol: for d = 1/128, 0.004 bits at the smallest scale, 0.00005 at 1.
 """
 
+import itertools
+import math
+
 import numpy as np
 import tensorflow as tf
 import tensorflow_compression as tfc
@@ -25,6 +28,10 @@ from dsin_tf.entropy.factorized import LIKELIHOOD_FLOOR, TAIL_MASS
 
 SCALE_MIN, SCALE_MAX, SCALE_COUNT = 0.11, 256.0, 64
 SCALES = np.geomspace(SCALE_MIN, SCALE_MAX, SCALE_COUNT)
+
+# Latents coded at once, and hyper latents across: part of the file format. A KITTI image is one tile.
+_TILE, _TILE_COLUMNS = 2**19, 64
+_HALO = 3  # hyper latents that a scale can depend on to either side, and more
 
 _MEANS = exact.Format(fraction=6, limit=2**20)
 
@@ -81,22 +88,32 @@ class ScaleTables:
         rows = [np.diff(cumulative[1:]) for cumulative in cumulatives]
         self.tables = coder.Tables.from_rows(rows, model.cdf_offset.numpy())
 
-    def compress(self, symbols, indexes):
+    def compress(self, symbols, tiles):
         """Codes integers as bytes.
 
         Args:
           symbols: `[h, w, C]`.
-          indexes: the same shape, 0 ... 63: the scale of each symbol.
+          tiles: pairs (place, indexes) that cover the symbols: two slices, and for each symbol there 0 ... 63, its
+            scale. Any iterable; encoder and decoder must tile alike.
         """
-        return coder.encode(symbols, indexes, self.tables)
+        encoder = coder.Encoder()
+        for place, indexes in tiles:
+            encoder.encode(symbols[place], indexes, self.tables)
+        return encoder.finish()
 
-    def decompress(self, data, indexes):
-        """The integers int32 `[h, w, C]` that `compress` made `data` of, for the same indexes.
+    def decompress(self, data, shape, tiles):
+        """The integers int32 `[h, w, C]`, which is `shape`, that `compress` made `data` of with the same tiles.
 
         Raises:
           bitstream.PayloadError: `data` is not what `compress` writes.
         """
-        return coder.decode(data, indexes, self.tables)
+        coder.check_length(data, math.prod(shape), self.tables)  # before the first tile is computed
+        decoder = coder.Decoder(data)
+        symbols = np.zeros(shape, np.int32)
+        for place, indexes in tiles:
+            symbols[place] = decoder.decode(indexes, self.tables)
+        decoder.finish()
+        return symbols
 
     def state(self):
         """Every number that decoding depends on: `{name: array}`."""
@@ -140,7 +157,25 @@ class ExactParameters:
           `indexes`, int32 `[4 h, 4 w, C']` for strides of 4: rows of `ScaleTables`. With means `(indexes, means)`,
           means being float32 of the same shape.
         """
-        output = self.network(np.asarray(z)[None])[0]
+        return self._parameters(self.network(np.asarray(z)[None])[0])
+
+    def tiles(self, z):
+        """What a call returns in tiles, `((rows, columns), part)` with slices: the same numbers.
+
+        A large image thus takes little memory, and a damaged one ends with the tile in which that shows.
+        """
+        z = np.asarray(z)
+        height, width, channels = z.shape
+        columns = min(width, _TILE_COLUMNS)
+        rows = max(_TILE // (16 * columns * channels), 1)
+        for top, left in itertools.product(range(0, height, rows), range(0, width, columns)):
+            bottom, right = min(top + rows, height), min(left + columns, width)
+            above, before = min(top, _HALO), min(left, _HALO)
+            output = self.network(z[None, top - above : bottom + _HALO, left - before : right + _HALO])[0]
+            wanted = output[4 * above :, 4 * before :][: 4 * (bottom - top), : 4 * (right - left)]
+            yield (slice(4 * top, 4 * bottom), slice(4 * left, 4 * right)), self._parameters(wanted)
+
+    def _parameters(self, output):
         if not self._has_means:
             return exact.scale_index(output, self._thresholds)
         sigma, mean = np.split(output, 2, axis=-1)

@@ -76,7 +76,7 @@ class Balle2017(codec.Codec):
 
     def compress(self, x):
         """The file, bytes, of one image, uint8 `[H, W, 3]` of any size."""
-        y = self.symbols(self.analysis(self.image_batch(x)))
+        y = self.symbols(self.analyze(x))
         return self.pack(x, [self.prior.compress(y)])
 
     def decompress(self, blob, max_pixels=bitstream.MAX_PIXELS):
@@ -87,7 +87,7 @@ class Balle2017(codec.Codec):
           max_pixels: refuse larger images. Memory and time of decoding grow with them.
         """
         header, latents = self.decode_latents(blob, max_pixels)
-        return self.picture(header, self.synthesis(latents["y"]))
+        return self.picture(header, latents["y"])
 
     def decode_latents(self, blob, max_pixels=bitstream.MAX_PIXELS):
         """The first half of `decompress`: `(header, {"y": float32 [1, h, w, filters]})`, integers bit by bit."""

@@ -99,10 +99,10 @@ class Balle2018(codec.Codec):
 
     def compress(self, x):
         """The file, bytes, of one image, uint8 `[H, W, 3]` of any size."""
-        y = self.analysis(self.image_batch(x))
+        y = self.analyze(x)
         z = self.symbols(self.hyper_analysis(tf.abs(y)))
         y = self.symbols(y)
-        return self.pack(x, [self.prior.compress(z), self.scale_tables.compress(y, self.exact_scales(z))])
+        return self.pack(x, [self.prior.compress(z), self.scale_tables.compress(y, self.exact_scales.tiles(z))])
 
     def decompress(self, blob, max_pixels=bitstream.MAX_PIXELS):
         """The image, uint8 `[H, W, 3]`, of a file that `compress` wrote; see `unpack` for errors.
@@ -112,11 +112,12 @@ class Balle2018(codec.Codec):
           max_pixels: refuse larger images. Memory and time of decoding grow with them.
         """
         header, latents = self.decode_latents(blob, max_pixels)
-        return self.picture(header, self.synthesis(latents["y"]))
+        return self.picture(header, latents["y"])
 
     def decode_latents(self, blob, max_pixels=bitstream.MAX_PIXELS):
         """The first half of `decompress`: the header and integers `{"y": [1, h, w, filters], "z"}`, as float32."""
         header, (z_string, y_string) = self.unpack(blob, 2, max_pixels)
         z = self.prior.decompress(z_string, self.latent_shape(header, 64))
-        y = self.scale_tables.decompress(y_string, self.exact_scales(z))
+        shape = (*self.latent_shape(header), z.shape[-1])
+        y = self.scale_tables.decompress(y_string, shape, self.exact_scales.tiles(z))
         return header, {"y": tf.cast(y[None], tf.float32), "z": tf.cast(z[None], tf.float32)}

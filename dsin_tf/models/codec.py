@@ -14,6 +14,9 @@ from dsin_tf.ms_ssim import ms_ssim
 
 DISTORTIONS = ("mse", "ms-ssim")
 
+# Pixels, and latents, that a latent, and a pixel, can depend on to either side: 2 (1 + 2 + 4 + 8) = 30 and 1.9.
+_ANALYSIS_HALO, _SYNTHESIS_HALO = 32, 3
+
 _WINDOW = 7  # of the MS-SSIM in the loss: NDIC's, whose 128x256 images are too small for the usual 11
 
 
@@ -209,8 +212,8 @@ class Codec(tf.keras.Model):
             part.load_state({name[len(start) :]: array for name, array in state.items() if name.startswith(start)})
         self.mark_prepared()
 
-    def image_batch(self, image):
-        """One image, uint8 `[H, W, 3]`, as the analysis takes it: float32 `[1, H', W', 3]`.
+    def analyze(self, image):
+        """The latents `[1, h, w, C]`, not yet rounded, of one image, uint8 `[H, W, 3]`.
 
         Raises:
           NotPreparedError: as `identity`.
@@ -218,7 +221,8 @@ class Codec(tf.keras.Model):
         """
         self._check_prepared()
         images.check(image)
-        return self.normalize(image[None])
+        padded = images.pad_to_multiple(image, self.stride)[None]
+        return layers.in_strips(lambda x: self.analysis(tf.cast(x, tf.float32) / 255), padded, 1 / 16, _ANALYSIS_HALO)
 
     def symbols(self, latents):
         """Latents `[1, h, w, C]` as the integers that are coded, int32 `[h, w, C]`.
@@ -268,10 +272,15 @@ class Codec(tf.keras.Model):
         """`(h, w)` of latents that have one value for `cell` x `cell` pixels, for the image of a file's header."""
         return tuple(side // cell for side in self._padded(header))
 
-    def picture(self, header, x_hat):
-        """The image of a file's header, uint8 `[H, W, 3]`, from the synthesis' output `[1, H', W', 3]` in [0, 1]."""
-        x_hat = 255 * tf.cast(x_hat, tf.float32)[0, : header.height, : header.width]
-        return images.to_uint8(x_hat.numpy())
+    def picture(self, header, latents):
+        """The image of a file's header, uint8 `[H, W, 3]`, from its latents `[1, h, w, C]`."""
+
+        def pixels(y):
+            x_hat = tf.round(255 * tf.cast(self.synthesis(y), tf.float32))
+            return tf.cast(tf.clip_by_value(x_hat, 0, 255), tf.uint8)
+
+        x_hat = layers.in_strips(pixels, latents, 16, _SYNTHESIS_HALO)
+        return x_hat[0, : header.height, : header.width].numpy()
 
     def _padded(self, header):
         """Height and width inside the model."""

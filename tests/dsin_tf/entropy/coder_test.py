@@ -260,6 +260,18 @@ def test_decoding_stops_soon_after_the_end_of_the_data():
             decoder.decode(np.zeros(8, np.int32), tables)
 
 
+def test_data_too_short_for_that_many_symbols_are_refused_before_anything_is_decoded():
+    tables = coder.Tables.from_rows([[2**16 - 2, 1, 1]], offsets=[0])
+    for count in (1, 10_000, 5_000_000):
+        data = coder.encode(np.zeros(count, np.int32), np.zeros(count, np.int32), tables)
+        coder.check_length(data, count, tables)  # the cheapest symbols of all
+    bits = 10**9 * -np.log2(1 - 2 / 2**16)
+    with pytest.raises(
+        bitstream.PayloadError, match=f"1000000000 symbols take {int(bits / 8 - 12)} bytes at the least"
+    ):
+        coder.check_length(bytes(2000), 10**9, tables)
+
+
 @pytest.mark.parametrize("more", [b"\0", b"\0" * 9, b"\x01", b"\xff" * 400])
 def test_bytes_that_no_symbol_needs_are_refused(more):
     symbols, rows = gaussian_symbols(300)

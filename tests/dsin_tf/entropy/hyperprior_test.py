@@ -46,6 +46,11 @@ def make_network(channels, gain, seed=0):
     return network
 
 
+def whole(indexes):
+    """All of them as one tile."""
+    return [(np.s_[:, :], indexes)]
+
+
 def hyper_latents(shape=(3, 4, 4)):
     return np.random.default_rng(3).normal(scale=5, size=shape).round().astype(np.int32)
 
@@ -111,10 +116,10 @@ def test_decompress_gives_back_what_compress_took(tables):
     indexes = rng.integers(0, 64, (5, 6, 3)).astype(np.int32)
     symbols = (rng.normal(size=(5, 6, 3)) * hyperprior.SCALES[indexes]).round().astype(np.int32)
     symbols[0, 0, 0] = 99999  # an escape
-    data = tables.compress(symbols, indexes)
-    np.testing.assert_array_equal(tables.decompress(data, indexes), symbols)
+    data = tables.compress(symbols, whole(indexes))
+    np.testing.assert_array_equal(tables.decompress(data, indexes.shape, whole(indexes)), symbols)
     with pytest.raises(bitstream.PayloadError):
-        tables.decompress(data + b"\0", indexes)
+        tables.decompress(data + b"\0", indexes.shape, whole(indexes))
 
 
 def test_indexes_are_those_of_the_nearest_scale_but_for_ties():
@@ -140,7 +145,7 @@ def test_exactness_and_the_64_scales_cost_less_than_half_a_percent(tables):
     sigma = np.maximum(network(z[None].astype(np.float32)).numpy(), 0.11)
     symbols = np.round(np.random.default_rng(4).normal(size=sigma.shape) * sigma).astype(np.int32)
     estimate = float(hyperprior.bits(np.float32(symbols), sigma)[0])
-    coded = 8 * len(tables.compress(symbols[0], parameters(z)))
+    coded = 8 * len(tables.compress(symbols[0], parameters.tiles(z)))
     assert abs(coded - estimate) < 0.005 * estimate + 16
 
 
@@ -160,6 +165,24 @@ def test_means_are_multiples_of_a_64th_that_float32_holds_exactly():
 
 
 @pytest.mark.parametrize("has_means", [False, True])
+@pytest.mark.parametrize("shape", [(1, 1, 4), (23, 9, 4), (8, 150, 4)])
+def test_tiles_are_parts_of_the_whole(monkeypatch, shape, has_means):
+    monkeypatch.setattr(hyperprior, "_TILE", 2**13)
+    parameters = hyperprior.ExactParameters(make_network(4, gain=20), has_means)
+    parameters.quantize()
+    z = hyper_latents(shape)
+    expected = parameters(z) if has_means else (parameters(z),)
+    seen = np.zeros(expected[0].shape, int)
+    for place, found in parameters.tiles(z):
+        seen[place] += 1
+        for ours, all_of_them in zip(found if has_means else (found,), expected):
+            np.testing.assert_array_equal(ours, all_of_them[place])
+    assert (seen == 1).all()
+    tiles = len(list(parameters.tiles(z)))
+    assert tiles == {(1, 1, 4): 1, (23, 9, 4): 2, (8, 150, 4): 12}[shape]
+
+
+@pytest.mark.parametrize("has_means", [False, True])
 def test_stored_integers_decide_and_not_the_network_they_are_loaded_beside(has_means):
     parameters = hyperprior.ExactParameters(make_network(4, gain=20), has_means)
     parameters.quantize()
@@ -174,4 +197,4 @@ def test_scale_tables_are_stored(tables):
     other = hyperprior.ScaleTables()
     other.load_state(tables.state())
     symbols, indexes = np.arange(-4, 4).reshape(2, 2, 2), np.full((2, 2, 2), 30)
-    assert tables.compress(symbols, indexes) == other.compress(symbols, indexes)
+    assert tables.compress(symbols, whole(indexes)) == other.compress(symbols, whole(indexes))

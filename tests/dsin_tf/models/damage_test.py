@@ -1,6 +1,7 @@
 """Whole files that were damaged, or made up: every one ends in a named error, and soon."""
 
 import resource
+import time
 import zlib
 
 import numpy as np
@@ -106,6 +107,19 @@ def test_a_few_bytes_that_claim_a_huge_image_are_refused(model, blob):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(bitstream.PayloadError):
         model.decompress(bitstream.pack(model.identity, 8192, 8192, strings))
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < GIB_IN_KIB
+
+
+def test_scales_of_a_huge_image_are_not_computed_for_latents_that_are_not_there(prepared):
+    """A file made by somebody who can write good hyper latents."""
+    model = prepared["balle2018"]
+    z = model.prior.compress(np.zeros((128, 128, 8), np.int32))
+    before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
+    for length in (0, 1000, 10**6):
+        junk = np.random.default_rng(length).bytes(length)
+        with pytest.raises(bitstream.PayloadError):
+            model.decompress(bitstream.pack(model.identity, 8192, 8192, [z, junk]))
+    assert time.monotonic() - start < 3 * 10
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < GIB_IN_KIB
 
 
