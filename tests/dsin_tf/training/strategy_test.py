@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dsin_tf import training
+from dsin_tf import models, training
 from dsin_tf.training import metrics_file, strategy
 from tests.dsin_tf.training import tiny_model
 
@@ -21,10 +21,10 @@ TRAIN = """if True:
     import sys
     import numpy as np
     import tensorflow as tf
-    from dsin_tf import data, training
+    from dsin_tf import data, models, training
     from tests.dsin_tf.training import tiny_model
 
-    name, workdir, kept = sys.argv[1:]
+    name, kind, workdir, kept = sys.argv[1:]
     if name == "mirrored":
         cpu = tf.config.list_physical_devices("CPU")[0]
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
@@ -33,7 +33,7 @@ TRAIN = """if True:
         devices = training.strategy.make(name)
     assert devices.num_replicas_in_sync == (1 if name == "one_device" else 2)
     with devices.scope():
-        model = tiny_model.TinyModel()
+        model = tiny_model.TinyModel() if kind == "toy" else models.create(kind, "tiny")
     config = training.Config(steps=5, batch_size=2, steps_per_epoch=3, log_every=1, checkpoint_every=2)
     sources = tiny_model.Noise(), tiny_model.Noise(3, split="val")
     training.fit(model, *sources, data.protocols.get("native"), config, workdir)
@@ -43,8 +43,11 @@ TRAIN = """if True:
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
+    return train_in_all_ways("toy", tmp_path_factory.mktemp("toy"))
+
+
+def train_in_all_ways(kind, root):
     """{name: (run directory, weights)} of one process, two devices, and two processes."""
-    root = tmp_path_factory.mktemp("strategies")
     cluster = {"worker": [f"127.0.0.1:{port}" for port in free_ports(2)]}
     jobs = {"one_device": ("one_device", {}), "mirrored": ("mirrored", {})}
     for index in range(2):
@@ -52,7 +55,7 @@ def runs(tmp_path_factory):
         jobs[f"worker {index}"] = ("multi_worker", {"TF_CONFIG": task})
     processes = {
         job: subprocess.Popen(
-            [sys.executable, "-c", TRAIN, name, str(root / name), str(root / f"{job}.npz")],
+            [sys.executable, "-c", TRAIN, name, kind, str(root / name), str(root / f"{job}.npz")],
             cwd=ROOT,
             env={**os.environ, **environment, "CUDA_VISIBLE_DEVICES": "-1"},
             stderr=subprocess.PIPE,
@@ -92,6 +95,15 @@ def test_two_devices_take_the_step_of_one_with_both_their_images(runs, job):
     assert min(moved) > 1e-4  # five steps of 1e-4, of which a wrong share of the batch would turn some round
     for ours, single in zip(runs[job][1], runs["one_device"][1]):
         np.testing.assert_allclose(ours, single, rtol=0, atol=1e-5)
+
+
+def test_two_workers_take_the_step_of_one_process_with_a_published_model(tmp_path):
+    runs = train_in_all_ways("balle2018", tmp_path)
+    untrained = weights_of(models.create("balle2018", "tiny"))
+    assert min(np.abs(a - b).max() for a, b in zip(untrained, runs["one_device"][1])) > 1e-4
+    for job in ("mirrored", "worker 0", "worker 1"):
+        for ours, single in zip(runs[job][1], runs["one_device"][1]):
+            np.testing.assert_allclose(ours, single, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("job", ["mirrored", "worker 0"])
