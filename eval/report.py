@@ -50,6 +50,8 @@ _PROTOCOLS = {
     "native": "protocol native: images as they are",
     "unstated": "protocol not stated",
 }
+# Images that were prepared by a protocol before they were put into a folder: published curves of that are beside them.
+_PREPARED = {("kitti_small", "native"): ("kitti_stereo", "ndic")}
 _PAPERS = {
     "dsin": "DSIN (Ayzik and Avidan, 2020)",
     "ndic": "NDIC (Mital et al., 2022)",
@@ -236,6 +238,8 @@ def _group_section(page, each, slug, known, style, folders):
         if theirs:
             papers = dict.fromkeys(_paper(p.meta["paper"]) for p in theirs)
             caption += f" Dashed: as published by {'; '.join(papers)}, on the papers’ own list of images."
+            if _published_as(meta) != (meta["dataset"], meta["protocol"]):
+                caption += " Ours were prepared in the same way, but they are other scenes."
         m = curves.metric(key)
         alt = (
             f"{m.label} against rate on {each.title}: {', '.join(r.name for r in each.results)}. Numbers in the tables."
@@ -258,7 +262,7 @@ def _group_section(page, each, slug, known, style, folders):
 
 def _matching(known, meta, key):
     """Published curves of a metric on the same data and protocol; of a method with several, that of the first paper."""
-    on = (meta["dataset"], meta["protocol"])
+    on = _published_as(meta)
     fitting = [p for p in known if key in p.results and (p.meta["dataset"], p.meta["protocol"]) == on]
     order = list(_PAPERS)
     fitting.sort(key=lambda p: order.index(p.meta["paper"]) if p.meta["paper"] in order else len(order))
@@ -266,6 +270,12 @@ def _matching(known, meta, key):
     for p in fitting:
         first.setdefault(p.meta["method"], p)
     return list(first.values())
+
+
+def _published_as(meta):
+    """(dataset, protocol) under which curves of such images were published."""
+    on = (meta["dataset"], meta["protocol"])
+    return _PREPARED.get(on, on)
 
 
 def _published_section(page, results, known, style):
@@ -290,7 +300,7 @@ def _published_section(page, results, known, style):
                 continue
             _, dataset, protocol, key = on
             name = f"published_{paper}_{dataset}_{protocol}_{key}"
-            ours = [r for r in results if (r.meta["dataset"], r.meta["protocol"]) == (dataset, protocol)]
+            ours = [r for r in results if _published_as(r.meta) == (dataset, protocol)]
             where = f"{_dataset(dataset)}, {_protocol(protocol)}"
             if ours:
                 caption = f"{where}. Dashed: published; solid: ours, on {comparison.measured_on(ours[0])}."

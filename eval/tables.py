@@ -182,11 +182,13 @@ def to_terminal(table):
         title_justify="left",
         caption_justify="left",
         box=box.SIMPLE_HEAD,
+        collapse_padding=True,
     )
+    # Where a line is too short, headings go on in the next one, between words.
     for heading in table.corner:
-        shown.add_column(Text(heading))
+        shown.add_column(Text(heading), min_width=_longest_word(heading))
     for heading in table.columns:
-        shown.add_column(Text(heading), justify="right")
+        shown.add_column(Text(heading), justify="right", min_width=_longest_word(heading))
     for row in table.rows:
         shown.add_row(
             *map(Text, row.labels),
@@ -304,6 +306,10 @@ def _html_cell(table, cell):
     elif table.counted and kind == "none":
         text += ' <span class="n"></span>'  # so that the dash stands below the numbers
     return f'<td class="{kind}">{text}</td>'
+
+
+def _longest_word(text):
+    return max(map(len, text.split()), default=0)
 
 
 def _plain(table, cell):

@@ -22,7 +22,6 @@ import hashlib
 import json
 import multiprocessing
 import os
-import re
 import signal
 import threading
 from concurrent.futures.process import BrokenProcessPool
@@ -33,9 +32,9 @@ import numpy as np
 from absl import flags
 from rich.console import Console
 
-from dsin_tf import data, files, images
+from dsin_tf import data, files
 from eval import anchor_points, anchors, rd_results, tables
-from experiments import common
+from experiments import common, kept_pictures
 
 # Part of every configuration: raise it when what a finished image records changes its meaning.
 _FORMAT = 1
@@ -123,17 +122,17 @@ def run(codecs, source, protocol, targets, workdir, jobs=None, pictures=0, pictu
         first_image=hashlib.sha256(first.tobytes()).hexdigest()[:16],
         window=anchor_points.ms_ssim_window(first),
         folders={},
-        picture_folders=_picture_folders(source, workdir / "pictures", pictures),
+        picture_folders=kept_pictures.folders(source, workdir / "pictures", pictures),
         picture_bpp=picture_bpp,
     )
     configurations = {codec.name: _configuration(codec, work) for codec in usable}
     for name, configuration in configurations.items():
         work.folders[name] = _part_folder(workdir / "parts", name, configuration)
-    _write_originals(work)
+    kept_pictures.write_originals(source, protocol, work.picture_folders)
     for codec in codecs:
         if codec.missing:
             for folder in work.picture_folders.values():
-                _write_picture(folder, codec, None, {"missing": codec.missing})
+                kept_pictures.write(folder, codec.name, codec.label, None, {"missing": codec.missing})
 
     every = [(codec, index) for index in range(len(source)) for codec in usable]
     tasks = [task for task in every if not (_is_measured(work, *task) and _is_pictured(work, *task))]
@@ -199,22 +198,12 @@ def _keep_picture(work, codec, sweep, folder):
         if encoded is not None:
             decoded = codec.decode(encoded.data)
             about.update(bpp=encoded.bpp, **anchor_points.measure(sweep.image, decoded, work.window))
-            _write_picture(folder, codec, decoded, about)
+            kept_pictures.write(folder, codec.name, codec.label, decoded, about)
             return
         about["missing"] = f"needs at least {sweep.floor.bpp:.4f} bpp for this image, {target:g} was asked for"
     except anchors.AnchorError as error:
         about["missing"] = str(error)
-    _write_picture(folder, codec, None, about)
-
-
-def _write_picture(folder, codec, picture, about):
-    """<codec>.png and <codec>.json, the latter last; without a picture a PNG of an earlier run goes away."""
-    path = folder / f"{codec.name}.png"
-    if picture is None:
-        path.unlink(missing_ok=True)
-    else:
-        images.write(path, picture)
-    files.write_text(path.with_suffix(".json"), json.dumps({"label": codec.label, **about}, indent=1) + "\n")
+    kept_pictures.write(folder, codec.name, codec.label, None, about)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -349,23 +338,6 @@ def _read_json(path):
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-
-
-def _picture_folders(source, folder, count):
-    """{image index: folder} for `count` images spread evenly over the data set."""
-    chosen = sorted({round(at) for at in np.linspace(0, len(source) - 1, min(count, len(source)))})
-    # The number makes the name unique, the end of the image's name makes it readable.
-    readable = {i: re.sub(r"[^A-Za-z0-9_-]+", "_", str(Path(source.names[i]).with_suffix("")))[-60:] for i in chosen}
-    return {i: folder / f"{i:05d}-{name}" for i, name in readable.items()}
-
-
-def _write_originals(work):
-    """x.png and, for pairs, y.png, as the protocol makes them."""
-    for index, folder in work.picture_folders.items():
-        x, y = work.source.read(index) if work.source.kind == "pairs" else (work.source.read_x(index), None)
-        images.write(folder / "x.png", work.protocol.evaluate(x))
-        if y is not None:
-            images.write(folder / "y.png", work.protocol.evaluate(y))
 
 
 def _say(console, text):

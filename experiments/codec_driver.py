@@ -18,7 +18,7 @@ from rich.console import Console
 
 from dsin_tf import bitstream, data, files, images
 from eval import rd_results, tables
-from experiments import codec_evaluation, common
+from experiments import codec_evaluation, common, kept_pictures
 
 MODES = ("train", "evaluate", "compress", "decompress", "info")
 _WORKDIR_MODES = ("train", "evaluate", "compress", "decompress")
@@ -111,6 +111,18 @@ def define_flags(family):
         )
     with common.flag_group("Evaluation"):
         flags.DEFINE_enum("checkpoint", "best", ["best", "last"], "Weights to use: best in validation, or the last.")
+        flags.DEFINE_integer("pictures", 0, "How many images, spread over the data set, to keep as PNG.", lower_bound=0)
+        flags.DEFINE_float(
+            "picture_bpp",
+            0.10,
+            "Rate of the pictures kept, in bits a pixel: of a sweep, the model closest to it.",
+            lower_bound=1e-6,
+        )
+        flags.DEFINE_string(
+            "pictures_dir",
+            None,
+            "Folder for them, by default pictures in --workdir. That of experiments.anchors puts its codecs beside.",
+        )
 
 
 def main(family, **overrides):
@@ -133,6 +145,9 @@ def main(family, **overrides):
             family.models,
             checkpoint=values.checkpoint,
             max_pixels=values.max_pixels,
+            pictures=values.pictures,
+            picture_bpp=values.picture_bpp,
+            pictures_dir=values.pictures_dir,
         )
     elif values.mode == "compress":
         source, target = _input_and_output()
@@ -340,7 +355,17 @@ def _data_options():
 # Evaluation.
 
 
-def evaluate(workdir, source, protocol, labels, checkpoint="best", max_pixels=bitstream.MAX_PIXELS):
+def evaluate(
+    workdir,
+    source,
+    protocol,
+    labels,
+    checkpoint="best",
+    max_pixels=bitstream.MAX_PIXELS,
+    pictures=0,
+    picture_bpp=0.10,
+    pictures_dir=None,
+):
     """Measures the models of a run directory, or of all those of a sweep, and prints a table to stdout.
 
     Args:
@@ -350,6 +375,9 @@ def evaluate(workdir, source, protocol, labels, checkpoint="best", max_pixels=bi
       labels: {model name: label}.
       checkpoint: "best" or "last".
       max_pixels: larger images are refused.
+      pictures: how many images, spread over the data set, are kept as PNG with what the model makes of them.
+      picture_bpp: their rate; of a sweep the model closest to it.
+      pictures_dir: where they go; None for pictures in `workdir`.
 
     Returns:
       The path of the results file: results.json in `workdir`. Of a sweep each run directory has its own besides.
@@ -357,6 +385,7 @@ def evaluate(workdir, source, protocol, labels, checkpoint="best", max_pixels=bi
     from dsin_tf import training
 
     workdir = Path(workdir)
+    picture_folders = kept_pictures.folders(source, pictures_dir or workdir / "pictures", pictures)
     measured, described = [], None
     for folder in run_folders(workdir):
         model = load(folder, checkpoint)
@@ -374,16 +403,35 @@ def evaluate(workdir, source, protocol, labels, checkpoint="best", max_pixels=bi
             )
         described = described or found
         points = codec_evaluation.measure(
-            lambda folder=folder: load(folder, checkpoint), source, protocol, folder / "files", about, max_pixels
+            lambda folder=folder: load(folder, checkpoint),
+            source,
+            protocol,
+            folder / "files",
+            about,
+            max_pixels,
+            keep=picture_folders,
         )
         measured.append(points)
         if folder != workdir:
             _save_result(folder, found, source, protocol, [points])
     path = _save_result(workdir, described, source, protocol, measured)
+    kept_pictures.write_originals(source, protocol, picture_folders)
+    for index, folder in picture_folders.items():
+        _keep_picture(folder, described, measured, index, picture_bpp)
     out = Console()
     out.print(tables.to_terminal(evaluation_table(rd_results.load(path))))
     out.print(f"Results: {path}", soft_wrap=True, highlight=False, markup=False)
     return path
+
+
+def _keep_picture(folder, described, measured, index, target):
+    """Writes what the model whose rate is closest to the target makes of an image."""
+    closest = min(measured, key=lambda m: abs(np.log(m.points[index]["bpp"] / target)))
+    point = closest.points[index]
+    about = {key: point[key] for key in ("bpp", "psnr-rgb", "ms-ssim-rgb") if key in point}
+    kept_pictures.write(
+        folder, described.name, described.label, closest.pictures[index], {**about, "target_bpp": target}
+    )
 
 
 def run_folders(workdir):
@@ -441,8 +489,11 @@ def _save_result(folder, described, source, protocol, measured):
     settings = {**described.unswept, "lmbda": [m.about["lmbda"] for m in measured]}
     settings["steps"] = [m.about["step"] for m in measured]
     environment = run.environment()
+    steps = sorted({m.about["step"] for m in measured})
     meta = {
         "method": described.name,
+        "preset": described.unswept["preset"],
+        "steps": steps[0] if len(steps) == 1 else f"{steps[0]} to {steps[-1]}",
         "dataset": source.name,
         "split": source.split,
         "protocol": protocol.name,

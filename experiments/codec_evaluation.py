@@ -26,6 +26,7 @@ class Measured:
       points: for each image {column: value}.
       about: what the point is about, {column: value}, the same for all images (lmbda, step).
       window: of MS-SSIM, or None where an image is too small for any.
+      pictures: {image index: x_hat}, of those that were to be kept.
     """
 
     names: tuple
@@ -33,9 +34,10 @@ class Measured:
     points: tuple
     about: dict
     window: Optional[int]
+    pictures: dict
 
 
-def measure(load_model, source, protocol, folder, about, max_pixels=bitstream.MAX_PIXELS):
+def measure(load_model, source, protocol, folder, about, max_pixels=bitstream.MAX_PIXELS, keep=()):
     """Codes every image into a file, then decodes every file with a model loaded anew.
 
     Args:
@@ -45,6 +47,7 @@ def measure(load_model, source, protocol, folder, about, max_pixels=bitstream.MA
       folder: where the files go; they stay there.
       about: see `Measured`.
       max_pixels: larger images are refused.
+      keep: indexes of the images whose result is kept.
 
     Returns:
       A `Measured`.
@@ -62,7 +65,7 @@ def measure(load_model, source, protocol, folder, about, max_pixels=bitstream.MA
     with common.progress("measuring", 2 * count) as advance:
         model = load_model()
         model.compress(first)  # the first call is slow and not what is timed
-        points, sizes = [], []
+        points, sizes, pictures = [], [], {}
         for index, path in enumerate(paths):
             x = protocol.evaluate(source.read_x(index))
             blob, seconds = _timed(model.compress, x)
@@ -77,6 +80,8 @@ def measure(load_model, source, protocol, folder, about, max_pixels=bitstream.MA
             blob = path.read_bytes()
             x_hat, seconds = _timed(model.decompress, blob, max_pixels=max_pixels)
             x = protocol.evaluate(source.read_x(index))
+            if index in keep:
+                pictures[index] = x_hat
             bits_a_pixel = 8 / (x.shape[0] * x.shape[1])
             points[index].update(
                 {
@@ -87,7 +92,7 @@ def measure(load_model, source, protocol, folder, about, max_pixels=bitstream.MA
                 }
             )
             advance(note=source.names[index])
-    return Measured(source.names, tuple(sizes), tuple(points), about, window)
+    return Measured(source.names, tuple(sizes), tuple(points), about, window, pictures)
 
 
 def result(name, description, meta, measured):

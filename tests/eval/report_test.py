@@ -151,6 +151,13 @@ def test_a_method_that_several_papers_drew_is_shown_once_in_a_plot():
     assert report._matching(known, {"dataset": "street", "protocol": "ndic"}, "psnr-rgb") == []
 
 
+def test_images_prepared_as_ndic_does_are_beside_its_curves():
+    known = published_numbers.curves()
+    small, stereo = {"dataset": "kitti_small", "protocol": "native"}, {"dataset": "kitti_stereo", "protocol": "ndic"}
+    assert report._matching(known, small, "psnr-rgb") == report._matching(known, stereo, "psnr-rgb") != []
+    assert report._matching(known, {**small, "protocol": "dsin"}, "psnr-rgb") == []
+
+
 def test_every_published_table_is_there(page):
     titles = [table.title for table in published_numbers.tables()]
     assert titles

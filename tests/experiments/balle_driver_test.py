@@ -104,10 +104,19 @@ def test_the_table_of_training_shows_the_best_step_of_each_run(sweep):
 
 def test_results_are_what_the_files_say(sweep):
     result = rd_results.load(sweep / "results.json")
-    expected = {"method": "balle2018", "dataset": "made_up", "split": "test", "protocol": "native", "rate": "file"}
+    expected = {
+        "method": "balle2018",
+        "preset": "tiny",
+        "dataset": "made_up",
+        "split": "test",
+        "protocol": "native",
+        "rate": "file",
+    }
     assert {key: result.meta[key] for key in expected} == expected
     assert (result.name, result.meta["data_digest"]) == ("Ballé 2018 (tiny)", "d1")
     assert result.meta["settings"]["trained on"] == "made_up train"
+    steps = sorted(set(result.results["step"]))
+    assert result.meta["steps"] == (steps[0] if len(steps) == 1 else f"{steps[0]} to {steps[1]}")
     assert result.results["bpp"] == sorted(result.results["bpp"])
     assert sorted(result.results["lmbda"]) == sorted(LMBDAS)
     for index, image in enumerate(result.images):
@@ -148,6 +157,29 @@ def test_each_run_of_a_sweep_has_its_own_results(sweep):
 def test_the_report_shows_the_results(sweep, tmp_path):
     path = report.build([sweep / "results.json"], tmp_path / "report.html", published=False)
     assert "Ballé 2018 (tiny)" in path.read_text()
+
+
+def test_pictures_are_those_of_the_model_closest_in_rate(sweep, tmp_path):
+    result = rd_results.load(sweep / "results.json")
+    for target in (1e-3, 10.0):
+        codec_driver.evaluate(
+            sweep,
+            Pictures("test"),
+            NATIVE,
+            balle.FAMILY.models,
+            pictures=2,
+            picture_bpp=target,
+            pictures_dir=tmp_path,
+        )
+        folders = sorted(tmp_path.iterdir())
+        assert [folder.name for folder in folders] == ["00000-test_0", "00002-test_2"]
+        for index, folder in zip((0, 2), folders):
+            np.testing.assert_array_equal(images.read(folder / "x.png"), Pictures("test").read_x(index))
+            about = json.loads((folder / "balle2018.json").read_text())
+            rates = result.images[index].points["bpp"]
+            assert about["bpp"] == pytest.approx((min if target < 1 else max)(rates))
+            x_hat = images.read(folder / "balle2018.png")
+            assert about["psnr-rgb"] == pytest.approx(metrics.psnr(Pictures("test").read_x(index), x_hat))
 
 
 def test_a_sweep_over_more_than_lmbda_is_not_one_curve(sweep, tmp_path):
