@@ -32,6 +32,7 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     packages=find_packages(include=["dsin_tf", "dsin_tf.*"]),
+    package_data={"dsin_tf": ["zoo/*/*"]},
     python_requires=">=3.9,<3.12",
     install_requires=[
         "absl-py>=1.4",

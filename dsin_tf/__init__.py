@@ -28,16 +28,21 @@ _SUBMODULES = (
     "models",
     "ms_ssim",
     "training",
+    "zoo",
 )
 
 __all__ = [*_SUBMODULES, "load"]
 
 
-def load(directory):
-    """The model of a directory that `models.save` or a driver wrote, ready to code if it was prepared for that."""
-    from dsin_tf import models
+def load(name):
+    """A trained model, ready to code if it was prepared for that.
 
-    return models.load(directory)
+    Args:
+      name: a directory that `models.save` or a driver wrote, or the name of shipped weights (`zoo.names()`).
+    """
+    from dsin_tf import models, zoo
+
+    return models.load(zoo.folder(name) if name in zoo.names() else name)
 
 
 def __getattr__(name):

@@ -1,0 +1,35 @@
+"""Weights that come with the package.
+
+    dsin_tf.zoo.names()
+    model = dsin_tf.load("balle2018-kitti-small-0.0008")        # ready to code
+    print(dsin_tf.zoo.card("balle2018-kitti-small-0.0008"))     # trained on what, how long, and what came out
+
+A name is that of the model, of the data, of the preset and the weight of the distortion. Each is a folder here that
+`models.save` wrote, with card.json beside.
+"""
+
+import json
+from pathlib import Path
+
+_HERE = Path(__file__).resolve().parent
+
+
+def names():
+    """The names that `dsin_tf.load` takes besides directories, sorted."""
+    return tuple(sorted(path.parent.name for path in _HERE.glob("*/model.json")))
+
+
+def folder(name):
+    """The folder of shipped weights.
+
+    Raises:
+      ValueError: there are none of that name.
+    """
+    if name not in names():
+        raise ValueError(f"There are no shipped weights {name!r}; the names are: {', '.join(names())}.")
+    return _HERE / name
+
+
+def card(name):
+    """What is known of shipped weights, as a dict: data and its licence, split, steps, time, results, limits."""
+    return json.loads((folder(name) / "card.json").read_text(encoding="utf-8"))
