@@ -330,7 +330,7 @@ def _pictures(page, folders, slug):
 
 
 def _strip(strip):
-    at = f" at or under {strip.target_bpp:g} bpp" if strip.target_bpp is not None else ""
+    at = f" at about {strip.target_bpp:g} bpp" if strip.target_bpp is not None else ""
     name = html.escape(strip.name)
     parts = [
         f"<h3>{name}{at}</h3>",

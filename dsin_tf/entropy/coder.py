@@ -283,18 +283,18 @@ class Encoder:
     def finish(self):
         """The bytes of everything added; more may be added afterwards."""
         # Everything that begins with the words written so far and goes on in [lower, lower + width), as a fraction of
-        # 2**64, decodes to the same symbols. Where the interval goes past 2**64 a carry into the words is possible;
-        # the encoder has settled whether it takes it.
+        # 2**64, decodes to the same symbols. Beyond 2**64 the words go up by one, and a rest of 0 is in the interval.
         position, (lower, width) = self._encoder.pos()
         data = self._encoder.get_compressed().astype(">u4").tobytes()
         words, tail = data[: 4 * position], data[4 * position :].ljust(8, b"\0")
-        if lower == 0 or int.from_bytes(tail, "big") < lower:  # carried: [0, lower + width - 2**64) is left
+        if lower == 0 or int.from_bytes(tail, "big") < lower:  # constriction has gone beyond
             return words
-        upper = min(lower + width, 2**64)
+        if lower + width > 2**64:
+            return (int.from_bytes(words, "big") + 1).to_bytes(len(words), "big")
         for kept in range(1, 9):
             unit = 2 ** (64 - 8 * kept)
             value = -(-lower // unit)
-            if value * unit < upper:
+            if value * unit < lower + width:
                 return words + value.to_bytes(kept, "big")
         raise AssertionError("eight bytes name any point of the interval")
 
