@@ -16,8 +16,10 @@ what is coded with, in float32 and in float64, on every machine.
 values of that row. An escaped value is the distance from the table, the sign in its lowest bit, as an Exp-Golomb code:
 the number of bits with a fixed distribution, then the bits. Both are bounded, so that no data can ask for more.
 
-**Strings are canonical.** The encoder ends with the shortest string of bytes that names the last interval: at most
-two bytes more than the tables' cross-entropy. The decoder codes what it reads once more and refuses a string that
+**Strings are canonical.** The encoder ends with the shortest string of bytes that names the last interval, or of one
+that reaches over a carry the part before it: two bytes more than the tables' cross-entropy, after a carry rarely up to
+eight. (The part after it would be named by a string of whole words, as is every longer sequence of symbols that goes on
+with zeros; so a string read with the wrong size would be taken for a good one.) The decoder codes what it reads once more and refuses a string that
 the encoder would have written differently. Damage is found for certain by the file's checksum only; what gets
 past that ends here in a PayloadError or in wrong symbols, after as much work as the right ones would take.
 """
@@ -283,18 +285,18 @@ class Encoder:
     def finish(self):
         """The bytes of everything added; more may be added afterwards."""
         # Everything that begins with the words written so far and goes on in [lower, lower + width), as a fraction of
-        # 2**64, decodes to the same symbols. Beyond 2**64 the words go up by one, and a rest of 0 is in the interval.
+        # 2**64, decodes to the same symbols. Where the interval goes past 2**64 a carry into the words is possible;
+        # the encoder has settled whether it takes it.
         position, (lower, width) = self._encoder.pos()
         data = self._encoder.get_compressed().astype(">u4").tobytes()
         words, tail = data[: 4 * position], data[4 * position :].ljust(8, b"\0")
-        if lower == 0 or int.from_bytes(tail, "big") < lower:  # constriction has gone beyond
+        if lower == 0 or int.from_bytes(tail, "big") < lower:  # carried: [0, lower + width - 2**64) is left
             return words
-        if lower + width > 2**64:
-            return (int.from_bytes(words, "big") + 1).to_bytes(len(words), "big")
+        upper = min(lower + width, 2**64)
         for kept in range(1, 9):
             unit = 2 ** (64 - 8 * kept)
             value = -(-lower // unit)
-            if value * unit < lower + width:
+            if value * unit < upper:
                 return words + value.to_bytes(kept, "big")
         raise AssertionError("eight bytes name any point of the interval")
 

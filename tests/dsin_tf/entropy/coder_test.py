@@ -59,7 +59,7 @@ def test_what_is_encoded_is_decoded(data):
     decoded = coder.decode(encoded, rows, tables)
     assert decoded.dtype == np.int32
     assert decoded.tolist() == symbols
-    assert len(encoded) <= tables.bits(symbols, rows).sum() / 8 + 2
+    assert len(encoded) <= tables.bits(symbols, rows).sum() / 8 + 8
 
 
 def test_a_string_whose_last_interval_begins_right_below_a_carry_is_decoded():
@@ -116,10 +116,10 @@ def test_nothing_takes_no_bytes():
 
 
 @pytest.mark.parametrize("count", [1, 10, 1000, 100_000])
-def test_strings_are_at_most_two_bytes_above_the_cross_entropy_of_the_tables(count):
+def test_strings_are_at_most_eight_bytes_above_the_cross_entropy_of_the_tables(count):
     symbols, rows = gaussian_symbols(count)
     tables = gaussian_tables()
-    assert len(coder.encode(symbols, rows, tables)) <= tables.bits(symbols, rows).sum() / 8 + 2
+    assert len(coder.encode(symbols, rows, tables)) <= tables.bits(symbols, rows).sum() / 8 + 8
 
 
 def test_a_stored_string_is_decoded_for_ever():
@@ -241,19 +241,14 @@ def test_tables_are_made_again_from_their_state():
 # Damage
 
 
-def test_every_cut_string_is_refused_or_ends_in_other_symbols():
+def test_every_cut_string_is_refused():
     symbols, rows = gaussian_symbols(300)
     tables = gaussian_tables()
     data = coder.encode(symbols, rows, tables)
-    for length in range(len(data) - 4):
+    for length in range(len(data) - 1):
         with pytest.raises(bitstream.PayloadError, match=f"{length} bytes is damaged") as caught:
             coder.decode(data[:length], rows, tables)
         assert caught.value.length == length
-    for length in range(len(data) - 4, len(data)):  # may be the string of other last symbols
-        found = outcome(data[:length], rows, tables)
-        if isinstance(found, np.ndarray):
-            assert not np.array_equal(found, symbols)
-            assert coder.encode(found, rows, tables) == data[:length]
 
 
 def test_decoding_stops_soon_after_the_end_of_the_data():
