@@ -18,10 +18,11 @@ the number of bits with a fixed distribution, then the bits. Both are bounded, s
 
 **Strings are canonical.** The encoder ends with the shortest string of bytes that names the last interval, or of one
 that reaches over a carry the part before it: two bytes more than the tables' cross-entropy, after a carry rarely up to
-eight. (The part after it would be named by a string of whole words, as is every longer sequence of symbols that goes on
-with zeros; so a string read with the wrong size would be taken for a good one.) The decoder codes what it reads once more and refuses a string that
-the encoder would have written differently. Damage is found for certain by the file's checksum only; what gets
-past that ends here in a PayloadError or in wrong symbols, after as much work as the right ones would take.
+eight. (The part after the carry would be named by whole words and nothing more, and so is every longer sequence of
+symbols that goes on with zeros: a string read with a wrong size would be taken for a good one.) The decoder codes what
+it reads once more and refuses a string that the encoder would have written differently. Damage is found for certain by
+the file's checksum only; what gets past that ends here in a PayloadError or in wrong symbols, after as much work as the
+right ones would take.
 """
 
 import heapq
