@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from dsin_tf import models
 from tests.dsin_tf.models import lively
@@ -64,6 +65,7 @@ def decode_everything(folder):
         print(way, batch, sum(one != other for one, other in zip(found, expected)), flush=True)
 
 
+@pytest.mark.timeout(1200)
 def test_files_of_500_images_have_the_same_latents_in_every_cell(prepared, tmp_path):
     model = prepared["balle2018"]
     models.save(model, tmp_path)

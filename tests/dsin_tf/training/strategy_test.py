@@ -65,7 +65,7 @@ def train_in_all_ways(kind, root):
     }
     try:
         for job, process in processes.items():
-            _, errors = process.communicate(timeout=200)
+            _, errors = process.communicate(timeout=600)
             assert process.returncode == 0, f"{job}: {errors[-3000:]}"
     finally:
         for process in processes.values():
@@ -97,6 +97,7 @@ def test_two_devices_take_the_step_of_one_with_both_their_images(runs, job):
         np.testing.assert_allclose(ours, single, rtol=0, atol=1e-5)
 
 
+@pytest.mark.timeout(700)
 def test_two_workers_take_the_step_of_one_process_with_a_published_model(tmp_path):
     runs = train_in_all_ways("balle2018", tmp_path)
     untrained = weights_of(models.create("balle2018", "tiny"))
