@@ -1,12 +1,13 @@
 """Probability models and range coding: everything between latents and bytes.
 
-`factorized` and `hyperprior` hold the distributions for training and make integer tables of them afterwards; `exact`
-runs networks in integers, for what encoder and decoder must agree on; `coder` turns symbols into bytes and back.
+`factorized` and `hyperprior` hold the distributions for training and make integer tables of them afterwards;
+`context3d` tells each symbol's from the symbols before it; `exact` runs networks in integers, for what encoder and
+decoder must agree on; `coder` turns symbols into bytes and back.
 """
 
 import importlib
 
-_SUBMODULES = ("coder", "exact", "factorized", "hyperprior")
+_SUBMODULES = ("coder", "context3d", "exact", "factorized", "hyperprior")
 
 __all__ = list(_SUBMODULES)
 
