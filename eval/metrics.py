@@ -14,6 +14,7 @@ Every function takes two `uint8 [H, W, 3]` arrays, original first, and returns a
 | `cmssim`         | structure of L*, a* and b* at five scales (ours)           | 1            | higher |
 | `lab_difference` | CIE colour difference, or error of L*, a* and b*           | 0            | lower  |
 | `rgb_angle`      | change of hue and saturation in degrees, blind to gain     | 0            | lower  |
+| `patch_pearson`  | correlation of RGB values inside patches                   | 1            | higher |
 
 TensorFlow is imported by the first call of `ms_ssim` or `cmssim` only.
 """
@@ -168,6 +169,36 @@ def rgb_angle(x, x_hat):
         return 0.0
     cosine = np.sum(a * b, axis=1)[seen] / np.sqrt(squares[seen])
     return float(np.degrees(np.mean(np.arccos(np.minimum(cosine, 1.0)))))
+
+
+def patch_pearson(x, x_hat, patch_size=(20, 24)):
+    """Mean correlation of the R, G and B values inside patches, as in DSIN's Fig. 7.
+
+    Pearson's coefficient of all values of a patch at once, one mean for the three channels. Patches begin at the upper
+    left corner and do not overlap; what is left of the sides, and patches of one value in either image, are left out.
+
+    Args:
+      x, x_hat: the images.
+      patch_size: (height, width).
+
+    Raises:
+      images.ImageError: also where no patch is left.
+    """
+    _check_pair(x, x_hat)
+    height, width = patch_size
+    rows, columns = x.shape[0] // height, x.shape[1] // width
+    both = np.stack([x, x_hat])[:, : rows * height, : columns * width].astype(np.float64)
+    both = both.reshape(2, rows, height, columns, width, 3).transpose(0, 1, 3, 2, 4, 5)
+    both = both.reshape(2, rows * columns, height * width * 3)
+    both -= both.mean(axis=2, keepdims=True)
+    power = np.prod(np.sum(both**2, axis=2), axis=0)
+    usable = power > 0
+    if not usable.any():
+        raise images.ImageError(
+            f"Images of {x.shape[0]}x{x.shape[1]} pixels hold no patch of {height}x{width} that is not constant; one "
+            "was expected. Measure other images, or smaller patches."
+        )
+    return float(np.mean(np.sum(np.prod(both[:, usable], axis=0), axis=1) / np.sqrt(power[usable])))
 
 
 def _check_pair(x, x_hat):

@@ -138,6 +138,11 @@ def build(result_paths, out_html, published=True, pictures_dir=None, extra_table
     return out
 
 
+def find(patterns):
+    """The files of paths that may hold * and ?; a pattern that nothing fits stands for itself."""
+    return [path for pattern in patterns for path in sorted(glob.glob(pattern)) or [pattern]]
+
+
 def group(loaded):
     """Sorts results by what they were measured on.
 
@@ -486,9 +491,8 @@ def _define_flags():
 def _main(argv):
     del argv
     values = flags.FLAGS
-    paths = [p for pattern in values.results for p in sorted(glob.glob(pattern)) or [pattern]]
     try:
-        out = build(paths, values.out, values.published, values.pictures, title=values.title)
+        out = build(find(values.results), values.out, values.published, values.pictures, title=values.title)
     except (OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)

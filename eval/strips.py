@@ -46,7 +46,8 @@ class Window:
 class Panel:
     """One picture of a strip. `image` is None where the codec has none; then `numbers` is the reason.
 
-    `error` is float [h, w], grey levels, or None (x itself, y, a missing picture).
+    `error` is float [h, w], grey levels, or None (x itself, y, a missing picture). `about` is what the codec's JSON
+    says of the picture, empty where there is none.
     """
 
     key: str
@@ -54,6 +55,7 @@ class Panel:
     numbers: str
     image: Optional[np.ndarray]
     error: Optional[np.ndarray]
+    about: dict = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,12 +99,13 @@ def choose_window(image, height=None, width=None):
     return Window(int(top), int(left), height, width)
 
 
-def load(folder, window=None):
+def load(folder, window=None, methods=None):
     """Reads a strip.
 
     Args:
       folder: see the module's docstring.
       window: the `Window` to show; by default the one `choose_window` finds in x.
+      methods: the codecs to show; by default all that are there.
 
     Returns:
       A `Strip`; panels x, y, then the codecs by descending PSNR, then those that are missing, by label.
@@ -113,7 +116,8 @@ def load(folder, window=None):
     folder = Path(folder)
     x = images.read(folder / "x.png")
     window = window or choose_window(x)
-    found = [_read(folder, path, x, window) for path in sorted(folder.glob("*.json"))]
+    paths = [path for path in sorted(folder.glob("*.json")) if methods is None or path.stem in methods]
+    found = [_read(folder, path, x, window) for path in paths]
     found.sort(key=lambda f: (f[0].image is None, -f[1].get("psnr-rgb", 0), f[0].label))
     panels = [Panel("x", "x, to be coded", "24 bpp", window.cut(x), None)]
     if (folder / "y.png").exists():
@@ -202,4 +206,4 @@ def _read(folder, path, x, window):
     if image.shape != x.shape:
         raise StripError(f"{path.with_suffix('.png')} is {image.shape[:2]}, x.png {x.shape[:2]}; both must be alike.")
     error = np.abs(window.cut(image).astype(np.float32) - window.cut(x)).mean(axis=-1)
-    return Panel(path.stem, label, numbers, window.cut(image), error), data
+    return Panel(path.stem, label, numbers, window.cut(image), error, data), data

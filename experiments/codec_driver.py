@@ -1,16 +1,19 @@
 """What the drivers of learned codecs share: their modes and flags. A driver says which models it is for, and how
 they are trained; see `Family`.
 
-    train        a run directory for each --lmbda; finished runs are left alone, stopped ones go on
+    train        a run directory for each rate; finished runs are left alone, stopped ones go on
     evaluate     writes a file for each image, decodes it again, and reports what it took and what came out
     compress     one picture into a file
-    decompress   and back
+    decompress   and back, for models with side information by means of --side
     info         what a file says about itself; needs no model
+    import       published weights into a run directory, for families that have some
 """
 
 import dataclasses
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Optional
 
 import numpy as np
 from absl import flags
@@ -21,7 +24,15 @@ from eval import rd_results, tables
 from experiments import codec_evaluation, common, kept_pictures
 
 MODES = ("train", "evaluate", "compress", "decompress", "info")
-_WORKDIR_MODES = ("train", "evaluate", "compress", "decompress")
+_WORKDIR_MODES = ("train", "evaluate", "compress", "decompress", "import")
+
+# What sets the rate of a model, by rank where a model has several, and the flag's help.
+RATE_SETTINGS = {
+    "target_bpp": "Bits a pixel that training aims at. Several make a sweep.",
+    "lmbda": "Weight of the distortion: larger means more bits and a better picture. Several make a sweep.",
+}
+
+_MODEL_FILES = ("config.json", "model.json")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,18 +41,39 @@ class Family:
 
     Attributes:
       models: {name of `dsin_tf.models.names()`: label in tables and plots}; the first is the default.
-      training: {preset: arguments of `dsin_tf.training.Config`}.
+      training: {preset: arguments of `dsin_tf.training.Config`}; also "crop": (height, width) of the random part of an
+        image that training sees, where it is not the protocol's.
+      training_of: {model: the same, for a model that is trained in another way}.
+      variants: {"model-variant": label}, of models that know variants; see `codec.Codec.variant`.
+      rate_setting: one of `RATE_SETTINGS`, the setting that makes a sweep.
+      distortions: what the models can count as distortion.
+      import_weights: makes a model of the prefix of a published checkpoint and settings; None if there are none.
     """
 
     models: Mapping
     training: Mapping
+    training_of: Mapping = dataclasses.field(default_factory=dict)
+    variants: Mapping = dataclasses.field(default_factory=dict)
+    rate_setting: str = "lmbda"
+    distortions: tuple = ("mse", "ms-ssim")
+    import_weights: Optional[Callable] = None
+
+    @property
+    def labels(self):
+        """{method as results name it: label}."""
+        return {**self.models, **self.variants}
+
+    def training_config(self, model, preset):
+        """How a model is trained."""
+        return self.training_of.get(model, self.training)[preset]
 
 
 def define_flags(family):
     """The flags that all these drivers have."""
     presets = list(family.training)
     with common.flag_group("Run"):
-        flags.DEFINE_enum("mode", None, MODES, "What to do.", required=True)
+        modes = MODES if family.import_weights is None else (*MODES, "import")
+        flags.DEFINE_enum("mode", None, modes, "What to do.", required=True)
         flags.DEFINE_enum("model", next(iter(family.models)), list(family.models), "Model to train.")
         flags.DEFINE_enum(
             "preset",
@@ -50,8 +82,11 @@ def define_flags(family):
             "Size of the model, and how it is trained: paper as published, for a GPU; small for two CPU cores and "
             "images of 128x256; tiny to try things.",
         )
-        flags.DEFINE_string("workdir", None, "Run directory, or the folder of several with more than one --lmbda.")
+        flags.DEFINE_string(
+            "workdir", None, f"Run directory, or the folder of several with more than one --{family.rate_setting}."
+        )
         flags.DEFINE_string("input", None, "Picture to compress; file to decompress or to show.")
+        flags.DEFINE_string("side", None, "Picture that decompress uses as side information, if the model takes any.")
         flags.DEFINE_string("output", None, "File to write; decompress writes the picture format of its ending.")
         flags.DEFINE_integer(
             "max_pixels",
@@ -68,13 +103,17 @@ def define_flags(family):
             "last weights are then the ones used.",
         )
         flags.DEFINE_string("size", None, "HEIGHTxWIDTH of street's pictures in pixels; by default 128x256.")
-    with common.flag_group("Training (what is not given comes from the preset)"):
-        flags.DEFINE_list(
-            "lmbda",
-            None,
-            "Weight of the distortion: larger means more bits and a better picture. Several make a sweep.",
+        flags.DEFINE_string(
+            "crop", None, "HEIGHTxWIDTH of the random part of a picture that training sees; by default the protocol's."
         )
-        flags.DEFINE_enum("distortion", None, ["mse", "ms-ssim"], "What the loss counts as distortion.")
+    with common.flag_group("Training (what is not given comes from the preset)"):
+        flags.DEFINE_list(family.rate_setting, None, RATE_SETTINGS[family.rate_setting])
+        flags.DEFINE_enum("distortion", None, family.distortions, "What the loss counts as distortion.")
+        flags.DEFINE_string(
+            "init_from",
+            None,
+            "Run directory whose weights training begins with; of a sweep, the run of the same rate is taken.",
+        )
         flags.DEFINE_integer(
             "steps", None, "Steps in all; more than before goes on with a finished run.", lower_bound=1
         )
@@ -110,7 +149,7 @@ def define_flags(family):
             "mixed_float16 trains faster on GPUs that have it; entropy models stay float32, and so does coding.",
         )
     with common.flag_group("Evaluation"):
-        flags.DEFINE_enum("checkpoint", "best", ["best", "last"], "Weights to use: best in validation, or the last.")
+        flags.DEFINE_enum("weights", "best", ["best", "last"], "Weights to use: best in validation, or the last.")
         flags.DEFINE_integer("pictures", 0, "How many images, spread over the data set, to keep as PNG.", lower_bound=0)
         flags.DEFINE_float(
             "picture_bpp",
@@ -123,6 +162,9 @@ def define_flags(family):
             None,
             "Folder for them, by default pictures in --workdir. That of experiments.anchors puts its codecs beside.",
         )
+    if family.import_weights is not None:
+        with common.flag_group("Import"):
+            flags.DEFINE_string("checkpoint", None, "Published weights: the files' common path without its endings.")
 
 
 def main(family, **overrides):
@@ -142,8 +184,8 @@ def main(family, **overrides):
             values.workdir,
             common.load_data(**_data_options()),
             data.protocols.get(values.protocol),
-            family.models,
-            checkpoint=values.checkpoint,
+            family.labels,
+            weights=values.weights,
             max_pixels=values.max_pixels,
             pictures=values.pictures,
             picture_bpp=values.picture_bpp,
@@ -151,10 +193,17 @@ def main(family, **overrides):
         )
     elif values.mode == "compress":
         source, target = _input_and_output()
-        print(compress(values.workdir, source, target, values.checkpoint, values.max_pixels))
+        print(compress(values.workdir, source, target, values.weights, values.max_pixels))
     elif values.mode == "decompress":
         source, target = _input_and_output()
-        print(decompress(values.workdir, source, target, values.checkpoint, values.max_pixels))
+        print(decompress(values.workdir, source, target, values.side, values.weights, values.max_pixels))
+    elif values.mode == "import":
+        if values.checkpoint is None:
+            raise common.UserError("--mode=import needs --checkpoint, the published weights. Name them.")
+        settings = _settings(family, overrides)
+        if len(settings) > 1:
+            raise common.UserError(f"--{family.rate_setting} has several values; a checkpoint is of one. Give that.")
+        print(import_weights(family, values.checkpoint, values.workdir, settings[0]))
     else:
         if values.input is None:
             raise common.UserError("--mode=info needs --input, the file to show. Name one.")
@@ -176,19 +225,22 @@ def train(
     workdir,
     strategy="one_device",
     precision="float32",
-    checkpoint="best",
+    weights="best",
+    init_from=None,
 ):
     """Trains models, one for each dict of settings, and makes each ready to code.
 
     Args:
       name, preset: the model; see `dsin_tf.models.create`.
       settings: a list of dicts of settings that replace the preset's. One trains in `workdir` itself, several in a
-        folder inside for each, named by its `lmbda`.
+        folder inside for each, named by what sets its rate, one of `RATE_SETTINGS`.
       train_source, val_source, protocol, config: as of `dsin_tf.training.fit`.
       workdir: folder of all files.
       strategy: name of a `dsin_tf.training.strategy`.
       precision: "float32" or "mixed_float16".
-      checkpoint: "best" or "last", which weights the model for coding gets.
+      weights: "best" or "last", which weights the model for coding gets.
+      init_from: run directory whose weights training begins with, or the folder of a sweep with a run of each rate;
+        None for the model's own initial weights.
 
     Returns:
       The run directories.
@@ -200,24 +252,90 @@ def train(
     devices = training.strategy.make(strategy)  # before any operation, as several machines need it
     folders = _folders_for(Path(workdir), settings)
     for folder, setting in zip(folders, settings):
+        donor = None if init_from is None else _donor(init_from, setting, weights)
         tf.keras.mixed_precision.set_global_policy(precision)
         try:
             tf.keras.backend.clear_session()
             with devices.scope():
                 model = models.create(name, preset, **setting)
-            history = training.fit(
-                model, train_source, val_source, protocol, config, folder, strategy=strategy, precision=precision
-            )
+            about = {"strategy": strategy, "precision": precision, **_initialize(model, donor, folder)}
+            history = training.fit(model, train_source, val_source, protocol, config, folder, **about)
         finally:
             tf.keras.mixed_precision.set_global_policy("float32")
         if history.first_step == history.step:
             _say(f"{folder}: finished before, at step {history.step}.")
         if training.strategy.is_chief(devices):
-            load(folder, checkpoint)
+            load(folder, weights)
     return folders
 
 
-def load(folder, checkpoint="best"):
+def _donor(init_from, setting, weights):
+    """The model whose weights training begins with: `(its run directory, model)`."""
+    found = run_folders(init_from)
+    if len(found) > 1:
+        wanted = [f"{name}_{setting[name]:g}" for name in RATE_SETTINGS if name in setting]
+        found = [run for run in found if run.name in wanted]
+        if not found:
+            rate = wanted[0] if wanted else "the preset's rate"
+            raise common.UserError(f"{init_from}: holds several runs, but not {rate}. Train it there, or name one run.")
+    return found[0], load(found[0], weights)
+
+
+def _initialize(model, donor, folder):
+    """Gives a new model the weights of the donor; returns what environment.json says of that.
+
+    A run that goes on has its own weights already, but must have begun with the same.
+    """
+    origin = None
+    if donor is not None:
+        run, giver = donor
+        model.start_from(giver)
+        origin = {"run": str(run), "step": int(giver.step), "identity": giver.identity.hex()}
+    try:
+        starts = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        starts = []
+    if starts and _identity(starts[0].get("init_from")) != _identity(origin):
+        raise common.UserError(
+            f"{folder} holds a run that began with {_origin(starts[0].get('init_from'))}, not with {_origin(origin)}. "
+            "Name another --workdir, or begin with the same to go on with that run."
+        )
+    return {} if origin is None else {"init_from": origin}
+
+
+def _identity(origin):
+    return origin and (origin["step"], origin["identity"])
+
+
+def _origin(origin):
+    return "{run} at step {step}".format(**origin) if origin else "weights of its own"
+
+
+def import_weights(family, checkpoint, workdir, settings):
+    """Makes a run directory of published weights.
+
+    Args:
+      family: a `Family` with `import_weights`.
+      checkpoint: path of the checkpoint, as its framework takes it.
+      workdir: where to; must not hold a run.
+      settings: dict of settings that replace the preset's.
+
+    Returns:
+      A line that says what became of it.
+    """
+    from dsin_tf import models
+
+    held = [name for name in (*_MODEL_FILES, "checkpoints") if (Path(workdir) / name).exists()]
+    if held:
+        raise common.UserError(f"{workdir}: holds a model already ({held[0]}). Name another --workdir.")
+    model = family.import_weights(checkpoint, **settings)
+    model.prepare_for_coding()
+    models.save(model, workdir)
+    count = sum(int(np.prod(variable.shape)) for variable in model.trainable_variables)
+    return f"{workdir}: {family.labels[_method(model)]}, {count} parameters, step {int(model.step)}"
+
+
+def load(folder, weights="best"):
     """The model of a run directory, ready to code.
 
     The first call after training makes the coding tables and writes model.json and weights.npz; as long as the run
@@ -225,7 +343,7 @@ def load(folder, checkpoint="best"):
 
     Args:
       folder: a run directory, or one that holds a model alone.
-      checkpoint: "best" or "last".
+      weights: "best" or "last".
 
     Returns:
       A `dsin_tf.models.codec.Codec`.
@@ -243,7 +361,7 @@ def load(folder, checkpoint="best"):
                 f"{folder}: its run has no checkpoint yet. Let --mode=train go on for a while first."
             )
         return models.load(folder)
-    wanted = ((run.checkpoints.best() if checkpoint == "best" else None) or newest)["step"]
+    wanted = ((run.checkpoints.best() if weights == "best" else None) or newest)["step"]
     if (Path(folder) / "model.json").is_file():
         model = models.load(folder)
         if model.is_prepared and int(model.step) == wanted:
@@ -251,7 +369,7 @@ def load(folder, checkpoint="best"):
     described = dict(run.configuration()["model"])
     name, preset = described.pop("name"), described.pop("preset")
     model = models.create(name, preset, **described)
-    training.restore(model, folder, checkpoint)
+    training.restore(model, folder, weights)
     model.prepare_for_coding()
     models.save(model, folder)
     return model
@@ -259,38 +377,56 @@ def load(folder, checkpoint="best"):
 
 def _train_by_flags(family, overrides):
     values = flags.FLAGS
-    given = {"distortion": values.distortion, "seed": values.seed, **overrides}
-    common_settings = {key: value for key, value in given.items() if value is not None}
-    lmbdas = [None] if values.lmbda is None else [_positive("lmbda", text) for text in values.lmbda]
-    settings = [{**common_settings, **({} if lmbda is None else {"lmbda": lmbda})} for lmbda in dict.fromkeys(lmbdas)]
+    config, crop = _config(family.training_config(values.model, values.preset))
+    protocol = data.protocols.get(values.protocol)
+    if crop is not None:
+        protocol = dataclasses.replace(protocol, train_crop=crop)
     train_source = common.load_data(split="train", **_data_options())
     folders = train(
         values.model,
         values.preset,
-        settings,
+        _settings(family, overrides),
         train_source,
         _validation_source(),
-        data.protocols.get(values.protocol),
-        _config(family.training[values.preset]),
+        protocol,
+        config,
         values.workdir,
         values.strategy,
         values.precision,
-        values.checkpoint,
+        values.weights,
+        values.init_from,
     )
     title = f"{family.models[values.model]}, preset {values.preset}, trained on {train_source.name}"
     Console().print(tables.to_terminal(training_table(title, folders)))
 
 
+def _settings(family, overrides):
+    """The dicts of settings that the flags ask for, one for each rate."""
+    values, name = flags.FLAGS, family.rate_setting
+    given = {"distortion": values.distortion, "seed": values.seed, **overrides}
+    shared = {key: value for key, value in given.items() if value is not None}
+    rates = values[name].value
+    if rates is None:
+        return [shared]
+    return [{**shared, name: rate} for rate in dict.fromkeys(_positive(name, text) for text in rates)]
+
+
 def _folders_for(workdir, settings):
     """The run directory of each dict of settings."""
-    swept = bool(list(workdir.glob("lmbda_*/config.json")))
+    swept = [name for name in RATE_SETTINGS if any(workdir.glob(f"{name}_*/config.json"))]
     if len(settings) == 1 and not swept:
         return [workdir]
     if (workdir / "config.json").is_file():
         raise common.UserError(f"{workdir} holds one run, a folder for several was expected. Name another --workdir.")
-    if any("lmbda" not in setting for setting in settings):
-        raise common.UserError(f"{workdir} holds runs of several lmbda. Say which one with --lmbda.")
-    return [workdir / f"lmbda_{setting['lmbda']:g}" for setting in settings]
+    given = [name for name in RATE_SETTINGS if all(name in setting for setting in settings)]
+    if not given:
+        raise common.UserError(f"{workdir} holds runs of several {swept[0]}. Say which one with --{swept[0]}.")
+    return [workdir / f"{given[0]}_{setting[given[0]]:g}" for setting in settings]
+
+
+def _rate_setting(settings):
+    """(name, value) of what sets the rate of a model with these settings."""
+    return next((name, settings[name]) for name in RATE_SETTINGS if name in settings)
 
 
 def training_table(title, folders):
@@ -307,15 +443,15 @@ def training_table(title, folders):
         cells = [tables.Cell(row[prefix + column], digits) for column, digits in (("loss", 4), ("bpp", 4), ("psnr", 2))]
         newest = run.checkpoints.newest()
         steps = [tables.Cell(newest["step"], 0), tables.Cell(state["step"], 0)]
-        lmbda = run.configuration()["model"]["lmbda"]
-        rows.append(tables.Row((f"{lmbda:g}", str(folder)), (*steps, *cells)))
+        setting, value = _rate_setting(run.configuration()["model"])
+        rows.append(tables.Row((f"{value:g}", str(folder)), (*steps, *cells)))
     columns = ("steps", "best at", "loss", "bpp estimated", "PSNR (dB)")
     note = "Means over the validation set at the best step; without one, over the last logged steps of training."
-    return tables.Table(title, ("lmbda", "run directory"), columns, tuple(rows), note)
+    return tables.Table(title, (setting, "run directory"), columns, tuple(rows), note)
 
 
 def _config(preset):
-    """The preset's way to train, with what the flags replace."""
+    """The preset's way to train, with what the flags replace: a `training.Config` and the crop, or None."""
     from dsin_tf import training
 
     values = flags.FLAGS
@@ -323,13 +459,16 @@ def _config(preset):
     names += ("steps_per_epoch", "log_every", "checkpoint_every", "seed")
     given = {name: getattr(values, name) for name in names if getattr(values, name) is not None}
     merged = {**preset, **given}
+    crop = merged.pop("crop", None)
+    if values.crop is not None:
+        crop = size("crop", values.crop)
     if merged.get("schedule") != "staircase":
         merged["decay_steps"] = given.get("decay_steps")
     elif "steps" in given and "decay_steps" not in given and preset.get("decay_steps"):
         # A shorter or longer run drops its rate at the same part of the way.
         merged["decay_steps"] = max(round(preset["decay_steps"] * given["steps"] / preset["steps"]), 1)
     merged["clip_norm"] = merged.get("clip_norm") or None
-    return training.Config(**merged)
+    return training.Config(**merged), crop
 
 
 def _validation_source():
@@ -343,12 +482,15 @@ def _validation_source():
 def _data_options():
     """Options of the data set from this driver's flags."""
     text = flags.FLAGS.size
-    if text is None:
-        return {}
+    return {} if text is None else {"size": size("size", text)}
+
+
+def size(name, text):
+    """(height, width) of a flag's text."""
     parts = text.lower().split("x")
-    if len(parts) != 2 or not all(part.isdigit() for part in parts):
-        raise common.UserError(f"--size={text}: HEIGHTxWIDTH in pixels was expected, for example --size=128x256.")
-    return {"size": tuple(map(int, parts))}
+    if len(parts) != 2 or not all(part.isdigit() and int(part) for part in parts):
+        raise common.UserError(f"--{name}={text}: HEIGHTxWIDTH in pixels was expected, for example --{name}=128x256.")
+    return tuple(map(int, parts))
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -360,7 +502,7 @@ def evaluate(
     source,
     protocol,
     labels,
-    checkpoint="best",
+    weights="best",
     max_pixels=bitstream.MAX_PIXELS,
     pictures=0,
     picture_bpp=0.10,
@@ -370,10 +512,10 @@ def evaluate(
 
     Args:
       workdir: a run directory, or the folder of a sweep.
-      source: a data set of `dsin_tf.data`.
+      source: a data set of `dsin_tf.data`, of pairs if the models use side information.
       protocol: a protocol of `dsin_tf.data.protocols`.
-      labels: {model name: label}.
-      checkpoint: "best" or "last".
+      labels: {method: label}, of a `Family`.
+      weights: "best" or "last".
       max_pixels: larger images are refused.
       pictures: how many images, spread over the data set, are kept as PNG with what the model makes of them.
       picture_bpp: their rate; of a sweep the model closest to it.
@@ -388,22 +530,24 @@ def evaluate(
     picture_folders = kept_pictures.folders(source, pictures_dir or workdir / "pictures", pictures)
     measured, described = [], None
     for folder in run_folders(workdir):
-        model = load(folder, checkpoint)
-        about = {"lmbda": model.lmbda, "step": int(model.step)}
-        label = labels.get(model.name, model.name) + ("" if model.preset == "paper" else f" ({model.preset})")
-        unswept = {"preset": model.preset, **{key: v for key, v in model.settings.items() if key != "lmbda"}}
+        model = load(folder, weights)
+        setting, value = _rate_setting(model.settings)
+        about = {setting: value, "step": int(model.step)}
+        method = _method(model)
+        label = labels.get(method, method) + ("" if model.preset == "paper" else f" ({model.preset})")
+        unswept = {"preset": model.preset, **{key: v for key, v in model.settings.items() if key != setting}}
         configuration = training.Run(folder).configuration()
         if configuration:
             unswept["trained on"] = "{name} {split}".format(**configuration["data"]["train"])
-        found = _Described(model.name, label, unswept)
+        found = _Described(method, label, setting, unswept)
         if described not in (None, found):
             raise common.UserError(
                 f"{folder} holds {label} with {unswept}, the runs before it {described.label} with "
-                f"{described.unswept}; one model at several lmbda was expected. Evaluate them one by one."
+                f"{described.unswept}; one model at several {setting} was expected. Evaluate them one by one."
             )
         described = described or found
         points = codec_evaluation.measure(
-            lambda folder=folder: load(folder, checkpoint),
+            lambda folder=folder: load(folder, weights),
             source,
             protocol,
             folder / "files",
@@ -430,23 +574,23 @@ def _keep_picture(folder, described, measured, index, target):
     point = closest.points[index]
     about = {key: point[key] for key in ("bpp", "psnr-rgb", "ms-ssim-rgb") if key in point}
     kept_pictures.write(
-        folder, described.name, described.label, closest.pictures[index], {**about, "target_bpp": target}
+        folder, described.method, described.label, closest.pictures[index], {**about, "target_bpp": target}
     )
 
 
 def run_folders(workdir):
-    """The run directories of a folder: itself, or those of the sweep in it by rising lmbda.
+    """The run directories of a folder: itself, or those of the sweep in it by what sets their rate.
 
     Raises:
       common.UserError: there is none.
     """
     workdir = Path(workdir)
-    if any((workdir / name).is_file() for name in ("config.json", "model.json")):
+    if any((workdir / name).is_file() for name in _MODEL_FILES):
         return [workdir]
-    found = {p.parent for name in ("config.json", "model.json") for p in workdir.glob(f"lmbda_*/{name}")}
+    found = {p.parent for name in _MODEL_FILES for rate in RATE_SETTINGS for p in workdir.glob(f"{rate}_*/{name}")}
     if not found:
         raise common.UserError(f"{workdir}: holds no trained model. Train there first (--mode=train).")
-    return sorted(found, key=lambda folder: float(folder.name.partition("_")[2]))
+    return sorted(found, key=lambda folder: float(folder.name.rpartition("_")[2]))
 
 
 def evaluation_table(result):
@@ -461,37 +605,44 @@ def evaluation_table(result):
         "decode-s": ("decode (s)", 3),
     }
     shown = {key: form for key, form in columns.items() if key in result.results}
+    setting = next(name for name in RATE_SETTINGS if name in result.results)
     rows = []
-    for at, lmbda in enumerate(result.results["lmbda"]):
+    for at, value in enumerate(result.results[setting]):
         cells = [tables.Cell(result.results[key][at], digits) for key, (_, digits) in shown.items()]
-        rows.append(tables.Row((f"{lmbda:g}", str(result.results["step"][at])), cells))
+        rows.append(tables.Row((f"{value:g}", str(result.results["step"][at])), cells))
     meta = result.meta
     title = f"{result.name}: {meta['dataset']} {meta['split']}, protocol {meta['protocol']}, {meta['images']} images"
     window = meta["ms_ssim_window"]
     ms_ssim = f"MS-SSIM with window {window}." if window else "The images are too small for MS-SSIM."
     note = f"bpp is the whole file, payload its range-coded bytes; every file was decoded again. {ms_ssim}"
-    return tables.Table(title, ("lmbda", "steps"), tuple(title for title, _ in shown.values()), tuple(rows), note)
+    return tables.Table(title, (setting, "steps"), tuple(title for title, _ in shown.values()), tuple(rows), note)
 
 
 @dataclasses.dataclass(frozen=True)
 class _Described:
     """A model as results name it; `unswept` are the settings that a sweep has in common."""
 
-    name: str
+    method: str
     label: str
+    setting: str
     unswept: dict
+
+
+def _method(model):
+    """What results call a model: its name, and which variant of it."""
+    return f"{model.name}-{model.variant}" if model.variant else model.name
 
 
 def _save_result(folder, described, source, protocol, measured):
     """Writes results.json and returns its path."""
     from dsin_tf.training import run
 
-    settings = {**described.unswept, "lmbda": [m.about["lmbda"] for m in measured]}
+    settings = {**described.unswept, described.setting: [m.about[described.setting] for m in measured]}
     settings["steps"] = [m.about["step"] for m in measured]
     environment = run.environment()
     steps = sorted({m.about["step"] for m in measured})
     meta = {
-        "method": described.name,
+        "method": described.method,
         "preset": described.unswept["preset"],
         "steps": steps[0] if len(steps) == 1 else f"{steps[0]} to {steps[-1]}",
         "dataset": source.name,
@@ -512,31 +663,52 @@ def _save_result(folder, described, source, protocol, measured):
 # Single files.
 
 
-def compress(workdir, source, target, checkpoint="best", max_pixels=bitstream.MAX_PIXELS):
+def compress(workdir, source, target, weights="best", max_pixels=bitstream.MAX_PIXELS):
     """Compresses a picture file.
 
     Args:
       workdir: a run directory.
       source: the picture.
       target: the file to write.
-      checkpoint: "best" or "last".
+      weights: "best" or "last".
       max_pixels: larger pictures are refused.
 
     Returns:
       A line that says what became of it.
     """
     x = images.read(source, max_pixels)
-    blob = load(_only_run(workdir), checkpoint).compress(x)
+    blob = load(_only_run(workdir), weights).compress(x)
     files.write_bytes(target, blob)
     height, width = x.shape[:2]
     return f"{target}: {len(blob)} bytes, {8 * len(blob) / (height * width):.4f} bpp, {height}x{width}"
 
 
-def decompress(workdir, source, target, checkpoint="best", max_pixels=bitstream.MAX_PIXELS):
-    """Writes the picture that a file holds; arguments and result are those of `compress`."""
+def decompress(workdir, source, target, side=None, weights="best", max_pixels=bitstream.MAX_PIXELS):
+    """Writes the picture that a file holds.
+
+    Args:
+      workdir: a run directory.
+      source: the file.
+      target: the picture to write.
+      side: picture that the model takes as side information, for models that use any.
+      weights: "best" or "last".
+      max_pixels: larger pictures are refused.
+
+    Returns:
+      A line that says what became of it.
+    """
     blob = _read(source)
     bitstream.unpack(blob, max_pixels=max_pixels)  # a file that is none is refused before a model is loaded
-    x_hat = load(_only_run(workdir), checkpoint).decompress(blob, max_pixels=max_pixels)
+    model = load(_only_run(workdir), weights)
+    if model.uses_side and side is None:
+        raise common.UserError(
+            f"{workdir}: {model.name} decodes with side information and there is no --side. Name the picture that was "
+            "taken beside this one."
+        )
+    if side is not None and not model.uses_side:
+        raise common.UserError(f"{workdir}: {_method(model)} takes no side information. Leave --side={side} out.")
+    pictures = () if side is None else (images.read(side, max_pixels),)
+    x_hat = model.decompress(blob, *pictures, max_pixels=max_pixels)
     images.write(target, x_hat)
     return f"{target}: {x_hat.shape[0]}x{x_hat.shape[1]}"
 

@@ -42,7 +42,7 @@ def measure(load_model, source, protocol, folder, about, max_pixels=bitstream.MA
 
     Args:
       load_model: gives the model, ready to code; is called once for coding and once for decoding.
-      source: a data set of `dsin_tf.data`.
+      source: a data set of `dsin_tf.data`, of pairs if the model uses side information.
       protocol: a protocol of `dsin_tf.data.protocols`.
       folder: where the files go; they stay there.
       about: see `Measured`.
@@ -53,7 +53,7 @@ def measure(load_model, source, protocol, folder, about, max_pixels=bitstream.MA
       A `Measured`.
 
     Raises:
-      common.UserError: the data set is empty.
+      common.UserError: the data set is empty, or holds no side information for a model that needs it.
     """
     count = len(source)
     if not count:
@@ -64,22 +64,24 @@ def measure(load_model, source, protocol, folder, about, max_pixels=bitstream.MA
     window = anchor_points.ms_ssim_window(first)
     with common.progress("measuring", 2 * count) as advance:
         model = load_model()
+        _check_kind(model, source)
         model.compress(first)  # the first call is slow and not what is timed
         points, sizes, pictures = [], [], {}
         for index, path in enumerate(paths):
             x = protocol.evaluate(source.read_x(index))
             blob, seconds = _timed(model.compress, x)
             files.write_bytes(path, blob)
-            estimated = float(model(x[None], training=False)["bpp_estimated"][0])
             sizes.append(x.shape[:2])
-            points.append({"bpp-estimated": estimated, "encode-s": seconds})
+            points.append({"bpp-estimated": model.estimate(x), "encode-s": seconds})
             advance(note=source.names[index])
         model = load_model()
-        model.decompress(paths[0].read_bytes(), max_pixels=max_pixels)
         for index, path in enumerate(paths):
+            item = source.read(index) if model.uses_side else (source.read_x(index),)
+            x, *side = map(protocol.evaluate, item)
             blob = path.read_bytes()
-            x_hat, seconds = _timed(model.decompress, blob, max_pixels=max_pixels)
-            x = protocol.evaluate(source.read_x(index))
+            if index == 0:
+                model.decompress(blob, *side, max_pixels=max_pixels)  # slow, as above
+            x_hat, seconds = _timed(model.decompress, blob, *side, max_pixels=max_pixels)
             if index in keep:
                 pictures[index] = x_hat
             bits_a_pixel = 8 / (x.shape[0] * x.shape[1])
@@ -125,6 +127,15 @@ def result(name, description, meta, measured):
     return rd_results.RDResult(
         name, description, meta, {**_by_rate(means), "images": [len(images)] * len(means)}, images
     )
+
+
+def _check_kind(model, source):
+    """Raises UserError where a model lacks its side information."""
+    if model.uses_side and source.kind != "pairs":
+        raise common.UserError(
+            f"{source.name} is a source of {source.kind}; {model.name} decodes with side information and needs pairs. "
+            "Choose a data set of pairs."
+        )
 
 
 def _by_rate(rows):

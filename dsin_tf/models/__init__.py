@@ -20,7 +20,7 @@ from dsin_tf.models.storage import load_weights, read_settings, save
 __all__ = ["create", "load", "names", "presets", "save"]
 
 # Name -> class; the module of a model bears its name.
-_CLASSES = {"balle2017": "Balle2017", "balle2018": "Balle2018"}
+_CLASSES = {"balle2017": "Balle2017", "balle2018": "Balle2018", "cpm": "CPM", "dsin": "DSIN"}
 
 
 def names():

@@ -31,26 +31,33 @@ class Codec(tf.keras.Model):
     and says what decoding depends on: `coding_parts` and `decoder_networks`.
 
     Args:
-      lmbda: weight of the distortion, above 0.
-      distortion: "mse" or "ms-ssim".
+      lmbda: weight of the distortion, above 0; None where `uses_lmbda` is off.
+      distortion: one of `distortions`.
       seed: of the initial weights and of the noise in training, 0 or more.
       architecture: dict of the other arguments of the model's constructor, integers of 1 or more where integers.
 
     Attributes:
+      distortions: what the loss can count as distortion.
+      uses_lmbda: off for models with a loss of their own, without lmbda.
       stride: images are padded until both sides divide by it.
-      uses_side: whether `call` takes a pair `(x, y)` instead of `x`.
+      uses_side: whether `call` takes a pair `(x, y)` instead of `x`, and `decompress` y after the file.
+      variant: which ablation of the published model this is, "" for the model itself.
       preset: the preset that the settings came from, or None.
       step: int64 variable, training steps taken.
     """
 
+    distortions = DISTORTIONS
+    uses_lmbda = True
     stride = None
     uses_side = False
+    variant = ""
 
     def __init__(self, lmbda, distortion, seed, architecture):
-        _check_settings(lmbda, distortion, seed, architecture)
+        self._check_settings(lmbda, distortion, seed, architecture)
         # Without autocast=False, mixed precision would turn images into float16 before they are scaled.
         super().__init__(name=type(self).__name__.lower(), autocast=False)
-        self.lmbda, self.distortion, self.seed = float(lmbda), distortion, int(seed)
+        self.lmbda = float(lmbda) if self.uses_lmbda else None
+        self.distortion, self.seed = distortion, int(seed)
         self.preset = None
         self.step = tf.Variable(
             0, dtype=tf.int64, trainable=False, name="step", aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA
@@ -63,7 +70,8 @@ class Codec(tf.keras.Model):
     @property
     def settings(self):
         """The constructor's arguments, as a dict."""
-        return {**self._architecture, "lmbda": self.lmbda, "distortion": self.distortion, "seed": self.seed}
+        objective = {"lmbda": self.lmbda} if self.uses_lmbda else {}
+        return {**self._architecture, **objective, "distortion": self.distortion, "seed": self.seed}
 
     def build_networks(self, *networks):
         """Makes the weights of pairs (network, channels that go in); to be called at the end of a constructor."""
@@ -106,6 +114,27 @@ class Codec(tf.keras.Model):
         x_hat = tf.ensure_shape(255 * tf.cast(x_hat, tf.float32)[:, :height, :width], x.shape)
         return {"x_hat": x_hat, "bpp_estimated": bits / tf.cast(height * width, tf.float32), **more}
 
+    def estimate(self, x):
+        """`bpp_estimated` of one image, uint8 `[H, W, 3]`, as a float; takes no side information."""
+        return float(self(x[None], training=False)["bpp_estimated"][0])
+
+    def start_from(self, other):
+        """Takes over the weights of another model; what that one does not have keeps its own.
+
+        Raises:
+          ValueError: the other model has weights that this one has not, or of another shape.
+        """
+        own, others = (storage.named_variables(model.layers) for model in (self, other))
+        for name, variable in others.items():
+            shape = list(own[name].shape) if name in own else "nothing"
+            if shape != list(variable.shape):
+                raise ValueError(
+                    f"{other.name} has {list(variable.shape)} as {name}, {self.name} expects {shape}. Start from a "
+                    "model of the same preset and settings."
+                )
+        for name, variable in others.items():
+            own[name].assign(variable)
+
     # Training.
 
     def rate_distortion(self, x, out):
@@ -123,13 +152,12 @@ class Codec(tf.keras.Model):
         """
         x, x_hat = tf.cast(x, tf.float32), out["x_hat"]
         mse = _mean_square(x - x_hat)
-        psnr = _decibels(_mean_square(x - tf.clip_by_value(tf.round(x_hat), 0, 255)) / 255**2)
-        terms = {"bpp": out["bpp_estimated"], "mse": mse, "psnr": psnr}
+        terms = {"bpp": out["bpp_estimated"], "mse": mse, "psnr": psnr(x, x_hat)}
         if self.distortion == "mse":
             distortion = mse / 255**2
         else:
             distortion = 1 - ms_ssim(x, x_hat, 255, window=_WINDOW)
-            terms["ms_ssim_db"] = _decibels(distortion)
+            terms["ms_ssim_db"] = decibels(distortion)
         return {"loss": terms["bpp"] + self.lmbda * 255**2 * distortion, **terms}
 
     def train_step(self, data):
@@ -286,6 +314,19 @@ class Codec(tf.keras.Model):
         """Height and width inside the model."""
         return tuple(side + -side % self.stride for side in (header.height, header.width))
 
+    @classmethod
+    def _check_settings(cls, lmbda, distortion, seed, architecture):
+        """Raises ValueError for a setting that no model takes."""
+        if distortion not in cls.distortions:
+            raise ValueError(f"There is no distortion {distortion!r}; there are: {', '.join(cls.distortions)}.")
+        if cls.uses_lmbda and not lmbda > 0:
+            raise ValueError(f"lmbda is {lmbda!r}; a number above 0 was expected.")
+        if not 0 <= seed < 2**31:
+            raise ValueError(f"seed is {seed!r}; 0 ... 2^31 - 1 was expected.")
+        for name, value in architecture.items():
+            if isinstance(value, int) and not isinstance(value, bool) and value < 1:
+                raise ValueError(f"{name} is {value}; 1 or more was expected.")
+
     def _check_prepared(self):
         if self._prepared_at is None:
             raise NotPreparedError("The model has no coding tables yet. Call prepare_for_coding() after training.")
@@ -296,24 +337,17 @@ class Codec(tf.keras.Model):
             )
 
 
-def _check_settings(lmbda, distortion, seed, architecture):
-    """Raises ValueError for a setting that no model takes."""
-    if distortion not in DISTORTIONS:
-        raise ValueError(f"There is no distortion {distortion!r}; there are: {', '.join(DISTORTIONS)}.")
-    if not lmbda > 0:
-        raise ValueError(f"lmbda is {lmbda!r}; a number above 0 was expected.")
-    if not 0 <= seed < 2**31:
-        raise ValueError(f"seed is {seed!r}; 0 ... 2^31 - 1 was expected.")
-    for name, value in architecture.items():
-        if isinstance(value, int) and not isinstance(value, bool) and value < 1:
-            raise ValueError(f"{name} is {value}; 1 or more was expected.")
+def psnr(x, x_hat):
+    """PSNR in dB `[N]` of the images that a user would get: x_hat, 0 ... 255, is clipped and rounded."""
+    shown = tf.clip_by_value(tf.round(x_hat), 0, 255)
+    return decibels(_mean_square(tf.cast(x, tf.float32) - shown) / 255**2)
+
+
+def decibels(ratio):
+    """-10 log10 of a ratio of at least 1e-10: one perfect image must not make a mean infinite."""
+    return -10 / np.log(10) * tf.math.log(tf.maximum(ratio, 1e-10))
 
 
 def _mean_square(difference):
     """`[N, H, W, C]` -> `[N]`."""
     return tf.reduce_mean(tf.math.square(difference), axis=[1, 2, 3])
-
-
-def _decibels(ratio):
-    """-10 log10 of a ratio of at least 1e-10: one perfect image must not make a mean infinite."""
-    return -10 / np.log(10) * tf.math.log(tf.maximum(ratio, 1e-10))

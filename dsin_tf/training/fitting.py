@@ -117,19 +117,24 @@ def fit(model, train_source, val_source, protocol, config, workdir, console=None
 
 
 def compile_model(model, config):
-    """Compiles a model with NDIC's optimiser (Adam with amsgrad) and makes the optimiser's variables."""
+    """Compiles a model and makes its optimiser's variables.
+
+    The optimiser is NDIC's, Adam with amsgrad, unless the model has others: then `model.make_optimizer(adam)` makes
+    them of `adam(**settings)`, builds them and returns the one whose learning rate the schedule sets. What else it
+    makes has to be an attribute of the model, so that checkpoints hold it, and has to follow that learning rate.
+    """
+
+    def adam(**settings):
+        """Adam with the configuration's learning rate and limit of the gradients, but for `settings`."""
+        settings = {"learning_rate": config.learning_rate, "global_clipnorm": config.clip_norm, **settings}
+        return strategy.Adam(beta_1=0.9, beta_2=0.999, epsilon=1e-8, **settings)
+
     with model.distribute_strategy.scope():
-        model.compile(
-            optimizer=strategy.Adam(
-                config.learning_rate,
-                beta_1=0.9,
-                beta_2=0.999,
-                epsilon=1e-8,
-                amsgrad=True,
-                global_clipnorm=config.clip_norm,
-            )
-        )
-        model.optimizer.build(model.trainable_variables)
+        if hasattr(model, "make_optimizer"):
+            model.compile(optimizer=model.make_optimizer(adam))
+        else:
+            model.compile(optimizer=adam(amsgrad=True))
+            model.optimizer.build(model.trainable_variables)
     # Metrics are means over all devices already; for several machines Keras would add them up.
     model.distribute_reduction_method = "first"
 

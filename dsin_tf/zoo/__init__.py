@@ -6,6 +6,10 @@
 
 A name is that of the model, of the data, of the preset and the weight of the distortion. Each is a folder here that
 `models.save` wrote, with card.json beside.
+
+Weights that others publish are read from their files:
+
+    model = dsin_tf.zoo.import_dsin(prefix)     # a TensorFlow 1 checkpoint of DSIN's authors
 """
 
 import json
@@ -33,3 +37,10 @@ def folder(name):
 def card(name):
     """What is known of shipped weights, as a dict: data and its licence, split, steps, time, results, limits."""
     return json.loads((folder(name) / "card.json").read_text(encoding="utf-8"))
+
+
+def import_dsin(prefix, **settings):
+    """The model with the weights of a checkpoint of DSIN's authors; see `dsin_import.import_dsin`."""
+    from dsin_tf.zoo import dsin_import  # needs TensorFlow, the rest here does not
+
+    return dsin_import.import_dsin(prefix, **settings)

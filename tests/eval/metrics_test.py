@@ -292,3 +292,28 @@ def test_jpeg_2000_on_kitti_has_the_known_levels_of_both_ms_ssims(sample_data, n
 
 def test_sides_that_ms_ssim_needs_are_those_of_the_tensorflow_function():
     assert {window: multi_scale.smallest_side(window) for window in (11, 7)} == metrics.MS_SSIM_SIDES
+
+
+def test_patch_pearson_is_numpys_coefficient_of_whole_patches():
+    x, x_hat = scene(45, 50), scene(45, 50, seed=2)
+    expected = [
+        np.corrcoef(x[r : r + 20, c : c + 24].ravel(), x_hat[r : r + 20, c : c + 24].ravel())[0, 1]
+        for r in (0, 20)
+        for c in (0, 24)
+    ]
+    assert metrics.patch_pearson(x, x_hat) == pytest.approx(np.mean(expected))
+
+
+def test_patch_pearson_knows_no_gain_and_leaves_constant_patches_out():
+    x = (scene(40, 48) // 2).copy()
+    assert metrics.patch_pearson(x, x + np.uint8(40)) == pytest.approx(1)
+    assert metrics.patch_pearson(x, 255 - x) == pytest.approx(-1)
+    flat = x.copy()
+    flat[:20, :24] = 255
+    assert metrics.patch_pearson(x, flat) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("image", [np.full((40, 48, 3), 9, np.uint8), scene(19, 48)])
+def test_patch_pearson_needs_a_patch_that_is_not_constant(image):
+    with pytest.raises(images.ImageError, match=r"hold no patch of 20x24 that is not constant"):
+        metrics.patch_pearson(image, image)

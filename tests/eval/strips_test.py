@@ -102,3 +102,9 @@ def test_broken_folders_are_named(folder):
 def test_a_strip_becomes_a_figure_of_the_same_bytes(folder):
     first, second = (figures.to_png(strips.figure(strips.load(folder)), dpi=50) for _ in range(2))
     assert first == second
+
+
+def test_only_the_methods_asked_for_are_shown(folder):
+    strip = strips.load(folder, methods=("better", "none"))
+    assert [panel.key for panel in strip.panels] == ["x", "y", "better", "none"]
+    assert [panel.about.get("bpp") for panel in strip.panels] == [None, None, 0.0591, None]

@@ -36,8 +36,15 @@ def test_a_stored_file_decodes_for_ever(stored, name, size):
         assert sorted(latents) == sorted(key for key in expected.files if key != "x_hat")
         for key, values in latents.items():
             np.testing.assert_array_equal(values, expected[key])
-        x_hat = model.decompress(blob).astype(int)
-        assert np.abs(x_hat - expected["x_hat"]).max() <= 1  # the synthesis is a float network
+        x_hat = model.decompress(blob, *side(model, size)).astype(int)
+        off = np.abs(x_hat - expected["x_hat"]) > 1  # the synthesis is a float network
+        # Where y is searched for patches, two places may be as good as each other.
+        assert np.mean(off) <= (0.02 if model.uses_side else 0)
+
+
+def side(model, size):
+    """What decompress takes besides the file."""
+    return (lively.picture(*size, seed=1 + sum(size)),) if model.uses_side else ()
 
 
 def make(name):
@@ -45,13 +52,15 @@ def make(name):
     folder = GOLDEN / name
     if folder.exists():
         sys.exit(f"{folder} is there; it stays as it is for ever.")
-    model = models.create(name, "tiny", lmbda=0.02)
+    many_bits = {"target_bpp": 0.5} if "target_bpp" in models.presets(name)["tiny"] else {"lmbda": 0.02}
+    model = models.create(name, "tiny", **many_bits)
     model.compile(optimizer=tf.keras.optimizers.Adam(5e-3, amsgrad=True))
-    batches = tf.data.Dataset.range(600).map(
+    images = tf.data.Dataset.range(601).map(
         lambda k: tf.ensure_shape(
             tf.numpy_function(lambda k: lively.picture(64, 64, k)[None], [k], tf.uint8), [1, 64, 64, 3]
         )
     )
+    batches = tf.data.Dataset.zip((images.take(600), images.skip(1)))
     print(model.fit(batches, verbose=0).history)
     model.prepare_for_coding()
     models.save(model, folder)
@@ -63,7 +72,7 @@ def make(name):
         _, latents = model.decode_latents(blob)
         arrays = {key: values.numpy().astype(np.int32) for key, values in latents.items()}
         (folder / f"{stem(size)}.dsin").write_bytes(blob)
-        np.savez_compressed(folder / f"{stem(size)}.npz", x_hat=model.decompress(blob), **arrays)
+        np.savez_compressed(folder / f"{stem(size)}.npz", x_hat=model.decompress(blob, *side(model, size)), **arrays)
         print(name, size, len(blob), bitstream.inspect(blob).lengths)
 
 

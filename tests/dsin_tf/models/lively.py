@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from dsin_tf import models
+from dsin_tf import layers, models
+from dsin_tf.models import cpm
 
 
 def picture(height, width, seed=0):
@@ -17,6 +18,8 @@ def picture(height, width, seed=0):
 def make(name, **settings):
     """An untrained tiny model whose latents are not all 0 and whose scales differ."""
     model = models.create(name, "tiny", **settings)
+    if isinstance(model, cpm.CPM):
+        return _with_symbols(model)
 
     def amplify(network, inputs, deviation):
         outputs = network(inputs).numpy()
@@ -30,4 +33,15 @@ def make(name, **settings):
         amplify(model.hyper_synthesis, z, 0.6)
         bias = model.hyper_synthesis.layers[-1].bias_parameter
         bias.assign_add(np.full(bias.shape, 2.5, np.float32))
+    return model
+
+
+def _with_symbols(model):
+    """The same for models of centres: their symbols are all that there are, and some are likelier than others."""
+    norm, rng = layers.convolutions(model.analysis)[-1].norm, np.random.default_rng(0)
+    z = model.analysis(model.normalize(picture(128, 128)[None])).numpy()
+    norm.gamma.assign(norm.gamma * 1.5 / z.std(axis=(0, 1, 2)))
+    norm.beta.assign(rng.normal(scale=0.5, size=norm.beta.shape))
+    for bias in model.classifier.biases:
+        bias.assign(rng.normal(scale=0.3, size=bias.shape))
     return model

@@ -9,13 +9,22 @@ def test_every_model_has_the_three_presets():
         assert list(models.presets(name)) == ["paper", "small", "tiny"]
 
 
-@pytest.mark.parametrize("name", models.names())
+@pytest.mark.parametrize("name", ["balle2017", "balle2018"])
 def test_models_carry_their_name_and_settings(name):
     model = models.create(name, "tiny", lmbda=0.5, seed=4)
     assert model.name == name
     assert model.preset == "tiny"
     assert model.settings == {"filters": 8, "lmbda": 0.5, "distortion": "mse", "seed": 4}
     assert not model.uses_side
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_settings_are_what_makes_the_same_model(name):
+    model = models.create(name, "tiny", seed=4)
+    again = models.create(name, **model.settings)
+    assert (again.name, again.settings) == (name, model.settings)
+    for one, same in zip(model.trainable_variables, again.trainable_variables):
+        np.testing.assert_array_equal(one, same)
 
 
 def test_the_default_preset_is_the_published_one():
