@@ -39,16 +39,7 @@ FAMILY = codec_driver.Family(
             "steps_per_epoch": 1000,
             "checkpoint_every": 500,
         },
-        # Ours, to see every part at work.
-        "tiny": {
-            "steps": 20,
-            "batch_size": 1,
-            "learning_rate": 1e-3,
-            "schedule": "constant",
-            "steps_per_epoch": 10,
-            "log_every": 5,
-            "checkpoint_every": 5,
-        },
+        "tiny": codec_driver.TINY_TRAINING,
     },
 )
 

@@ -32,6 +32,17 @@ RATE_SETTINGS = {
     "lmbda": "Weight of the distortion: larger means more bits and a better picture. Several make a sweep.",
 }
 
+# Training to see every part at work.
+TINY_TRAINING = {
+    "steps": 20,
+    "batch_size": 1,
+    "learning_rate": 1e-3,
+    "schedule": "constant",
+    "steps_per_epoch": 10,
+    "log_every": 5,
+    "checkpoint_every": 5,
+}
+
 _MODEL_FILES = ("config.json", "model.json")
 
 

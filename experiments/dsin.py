@@ -30,16 +30,6 @@ ABLATIONS = {
     "l2_lab": {"distance": "l2_lab", "mask": False},
 }
 
-_TINY = {
-    "steps": 20,
-    "batch_size": 1,
-    "learning_rate": 1e-3,
-    "schedule": "constant",
-    "steps_per_epoch": 10,
-    "log_every": 5,
-    "checkpoint_every": 5,
-}
-
 FAMILY = codec_driver.Family(
     models={"dsin": "DSIN", "cpm": "Autoencoder alone (CPM)"},
     variants={
@@ -73,8 +63,7 @@ FAMILY = codec_driver.Family(
             "steps_per_epoch": 500,
             "checkpoint_every": 500,
         },
-        # Ours, to see every part at work.
-        "tiny": _TINY,
+        "tiny": codec_driver.TINY_TRAINING,
     },
     # Stage 1.
     training_of={
@@ -99,7 +88,7 @@ FAMILY = codec_driver.Family(
                 "steps_per_epoch": 1000,
                 "checkpoint_every": 500,
             },
-            "tiny": _TINY,
+            "tiny": codec_driver.TINY_TRAINING,
         }
     },
 )

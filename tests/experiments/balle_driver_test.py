@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,8 +16,8 @@ from dsin_tf import bitstream, data, images, models, training
 from dsin_tf.training import metrics_file
 from eval import metrics, rd_results, report
 from experiments import balle, codec_driver, common
+from tests.experiments import driving
 
-ROOT = Path(__file__).resolve().parents[2]
 NATIVE = data.protocols.get("native")
 CONFIG = training.Config(steps=4, schedule="constant", learning_rate=1e-3, steps_per_epoch=2, log_every=1)
 LMBDAS = (0.0008, 0.004)
@@ -43,16 +42,6 @@ class Pictures:
         return images.to_uint8(picture)
 
     read = read_x
-
-
-def drive(*arguments, timeout=200):
-    return subprocess.run(
-        [sys.executable, "-m", "experiments.balle", *map(str, arguments)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-    )
 
 
 @pytest.fixture(scope="module")
@@ -278,8 +267,15 @@ def folder(tmp_path):
 
 def test_by_flags_from_training_to_results(folder, tmp_path):
     shared = ("--dataset=images", f"--data_dir={folder}", f"--workdir={tmp_path / 'run'}")
-    trained = drive(
-        "--mode=train", "--model=balle2017", "--preset=tiny", "--steps=5", "--lmbda=0.002", "--filters=4", *shared
+    trained = driving.drive(
+        "balle",
+        "--mode=train",
+        "--model=balle2017",
+        "--preset=tiny",
+        "--steps=5",
+        "--lmbda=0.002",
+        "--filters=4",
+        *shared,
     )
     assert trained.returncode == 0, trained.stderr
     assert "Ballé 2017, preset tiny, trained on images" in trained.stdout
@@ -294,7 +290,7 @@ def test_by_flags_from_training_to_results(folder, tmp_path):
         "seed": 0,
     }
     assert configuration["training"]["learning_rate"] == 1e-3  # the preset's
-    evaluated = drive("--mode=evaluate", *shared)
+    evaluated = driving.drive("balle", "--mode=evaluate", *shared)
     assert evaluated.returncode == 0, evaluated.stderr
     assert f"Results: {tmp_path / 'run' / 'results.json'}" in evaluated.stdout
     assert len(rd_results.load(tmp_path / "run" / "results.json").images) == 3
@@ -304,7 +300,7 @@ def test_info_needs_no_model(sweep):
     path = sweep / "lmbda_0.004" / "files" / "00000.dsin"
     blob = path.read_bytes()
     header = bitstream.inspect(blob)
-    shown = drive("--mode=info", f"--input={path}")
+    shown = driving.drive("balle", "--mode=info", f"--input={path}")
     assert (shown.returncode, shown.stderr) == (0, "")
     assert f"model       {header.identity.hex()}" in shown.stdout
     assert "size        40x56 (height x width)" in shown.stdout
@@ -312,7 +308,7 @@ def test_info_needs_no_model(sweep):
 
 
 def test_help_groups_the_flags():
-    shown = drive("--help")
+    shown = driving.drive("balle", "--help")
     assert shown.returncode == 0
     for title in ("Run:", "Data:", "Devices:", "Model:"):
         assert f"\n{title}\n" in shown.stdout
@@ -322,8 +318,13 @@ def test_help_groups_the_flags():
 def test_a_broken_image_ends_training_in_one_line(folder, tmp_path):
     path = folder / "1.png"
     path.write_bytes(path.read_bytes()[:200])
-    shown = drive(
-        "--mode=train", "--preset=tiny", "--dataset=images", f"--data_dir={folder}", f"--workdir={tmp_path / 'run'}"
+    shown = driving.drive(
+        "balle",
+        "--mode=train",
+        "--preset=tiny",
+        "--dataset=images",
+        f"--data_dir={folder}",
+        f"--workdir={tmp_path / 'run'}",
     )
     assert (shown.returncode, shown.stdout) == (1, "")
     errors = [line for line in shown.stderr.splitlines() if not line.startswith("note:")]
@@ -343,7 +344,7 @@ def test_a_broken_image_ends_training_in_one_line(folder, tmp_path):
     ],
 )
 def test_mistakes_end_in_one_line(arguments, message):
-    shown = drive(*arguments)
+    shown = driving.drive("balle", *arguments)
     assert (shown.returncode, shown.stdout) == (1, "")
     assert shown.stderr.startswith(f"error: {message}")
     assert shown.stderr.count("\n") == 1
@@ -355,12 +356,12 @@ def test_the_driver_killed_ten_times_ends_with_the_same_model(folder, tmp_path, 
     chance = random.Random(str(time.time_ns()))
     command = ["--mode=train", f"--model={model}", "--preset=tiny", "--steps=600", "--dataset=images"]
     command += [f"--data_dir={folder}", "--val_split=val"]
-    assert drive(*command, f"--workdir={tmp_path / 'calm'}").returncode == 0
+    assert driving.drive("balle", *command, f"--workdir={tmp_path / 'calm'}").returncode == 0
     line = [sys.executable, "-m", "experiments.balle", *command, f"--workdir={tmp_path / 'killed'}"]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     kills = 0
     while kills < 10:
-        process = subprocess.Popen(line, cwd=ROOT, **quiet)
+        process = subprocess.Popen(line, cwd=driving.ROOT, **quiet)
         try:
             process.wait(timeout=chance.uniform(4, 9))
             break  # it came to its end
@@ -368,7 +369,7 @@ def test_the_driver_killed_ten_times_ends_with_the_same_model(folder, tmp_path, 
             os.kill(process.pid, signal.SIGKILL)
             process.wait()
             kills += 1
-    subprocess.run(line, cwd=ROOT, check=True, **quiet)
+    subprocess.run(line, cwd=driving.ROOT, check=True, **quiet)
     assert kills >= 3
     calm, killed = (np.load(tmp_path / run / "weights.npz") for run in ("calm", "killed"))
     assert sorted(calm.files) == sorted(killed.files)

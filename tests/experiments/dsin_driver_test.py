@@ -1,9 +1,6 @@
 """The driver of DSIN with models of a few channels, on little pairs."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,31 +10,11 @@ from eval import metrics, rd_results
 from experiments import codec_driver, codec_evaluation, common, dsin
 from tests.dsin_tf.models import lively
 from tests.dsin_tf.zoo import published
+from tests.experiments.driving import Pairs, drive
 
-ROOT = Path(__file__).resolve().parents[2]
 NATIVE = data.protocols.get("native")
 STILL = training.Config(steps=2, schedule="constant", learning_rate=1e-12, steps_per_epoch=2)
 RATES = (0.1, 0.5)
-
-
-class Pairs:
-    """Three pairs, 24x40."""
-
-    name, kind, digest = "made_up", "pairs", "d1"
-
-    def __init__(self, split="train"):
-        self.split = split
-        self.names = tuple(f"{split} {k}" for k in range(3))
-
-    def __len__(self):
-        return 3
-
-    def read(self, index):
-        scene = lively.picture(24, 48, index + len(self.split))
-        return np.ascontiguousarray(scene[:, :40]), np.ascontiguousarray(scene[:, 8:])
-
-    def read_x(self, index):
-        return self.read(index)[0]
 
 
 class Images(Pairs):
@@ -47,16 +24,6 @@ class Images(Pairs):
         return super().read(index)[0]
 
     read_x = read
-
-
-def drive(*arguments, timeout=250):
-    return subprocess.run(
-        [sys.executable, "-m", "experiments.dsin", *map(str, arguments)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-    )
 
 
 def train(name, workdir, rates=RATES, config=STILL, init_from=None, **settings):
@@ -247,19 +214,19 @@ def test_by_flags_through_both_stages(tmp_path):
         images.write(tmp_path / "data" / "right" / f"{k}.png", y)
     shared = ("--dataset=pairs", f"--data_dir={tmp_path / 'data'}")
     tiny = ("--mode=train", "--preset=tiny", "--steps=3", "--target_bpp=0.3", *shared)
-    trained = drive(*tiny, "--model=cpm", "--crop=16x24", "--distortion=mse", f"--workdir={tmp_path / 'cpm'}")
+    trained = drive("dsin", *tiny, "--model=cpm", "--crop=16x24", "--distortion=mse", f"--workdir={tmp_path / 'cpm'}")
     assert trained.returncode == 0, trained.stderr
     assert "Autoencoder alone (CPM), preset tiny, trained on pairs" in trained.stdout
     configuration = json.loads((tmp_path / "cpm" / "config.json").read_text())
     assert configuration["data"]["protocol"]["train_crop"] == [16, 24]
     assert configuration["model"]["distortion"] == "mse"
     more = ("--ablation=no_mask", "--patch_size=4x6", "--alpha=0.5", "--fetch=resample")
-    trained = drive(*tiny, *more, f"--init_from={tmp_path / 'cpm'}", f"--workdir={tmp_path / 'dsin'}")
+    trained = drive("dsin", *tiny, *more, f"--init_from={tmp_path / 'cpm'}", f"--workdir={tmp_path / 'dsin'}")
     assert trained.returncode == 0, trained.stderr
     described = json.loads((tmp_path / "dsin" / "config.json").read_text())["model"]
     expected = {"name": "dsin", "mask": False, "patch_size": [4, 6], "alpha": 0.5, "fetch": "resample"}
     assert {**described, **expected, "side": "si_finder", "target_bpp": 0.3} == described
-    evaluated = drive("--mode=evaluate", *shared, f"--workdir={tmp_path / 'dsin'}")
+    evaluated = drive("dsin", "--mode=evaluate", *shared, f"--workdir={tmp_path / 'dsin'}")
     assert evaluated.returncode == 0, evaluated.stderr
     assert "DSIN without mask (tiny)" in evaluated.stdout
 
@@ -275,15 +242,13 @@ def test_by_flags_through_both_stages(tmp_path):
     ],
 )
 def test_mistakes_end_in_one_line(arguments, message):
-    shown = drive(*arguments)
+    shown = drive("dsin", *arguments)
     assert (shown.returncode, shown.stdout) == (1, "")
     assert shown.stderr.startswith(f"error: {message}")
     assert shown.stderr.count("\n") == 1
 
 
 def test_a_family_without_published_weights_has_no_import():
-    shown = subprocess.run(
-        [sys.executable, "-m", "experiments.balle", "--mode=import"], cwd=ROOT, capture_output=True, text=True
-    )
+    shown = drive("balle", "--mode=import")
     assert shown.returncode == 1
     assert "--mode" in shown.stderr

@@ -3,9 +3,6 @@
 import csv
 import io
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,30 +12,12 @@ from dsin_tf import data, layers, models
 from eval import match_error, metrics, rd_results
 from experiments import codec_driver, common, dsin, dsin_figures, kept_pictures
 from tests.dsin_tf.models import lively
+from tests.experiments import driving
 
-ROOT = Path(__file__).resolve().parents[2]
 NATIVE = data.protocols.get("native")
 
 
-class Pairs:
-    """Three pairs, large enough for MS-SSIM."""
-
-    name, kind, digest, split = "made_up", "pairs", "d1", "test"
-    names = ("a/0.png", "a/1.png", "b/0.png")
-
-    def __len__(self):
-        return len(self.names)
-
-    def read(self, index):
-        scene = lively.picture(104, 128, index)
-        return np.ascontiguousarray(scene[:, :112]), np.ascontiguousarray(scene[:, 16:])
-
-    def read_x(self, index):
-        return self.read(index)[0]
-
-
-class Fewer(Pairs):
-    names, digest = Pairs.names[:2], "d2"
+PAIRS = driving.Pairs("test", 104, 112, 16)  # large enough for MS-SSIM
 
 
 def save(name, folder, **settings):
@@ -53,7 +32,7 @@ def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
     for name in ("dsin", "cpm"):
         save(name, folder / name)
-        codec_driver.evaluate(folder / name, Pairs(), NATIVE, dsin.FAMILY.labels)
+        codec_driver.evaluate(folder / name, PAIRS, NATIVE, dsin.FAMILY.labels)
     return folder
 
 
@@ -111,11 +90,11 @@ def test_results_that_do_not_make_the_figure_are_named(tmp_path):
 
 
 def test_strips_show_the_methods_of_their_figure(tmp_path):
-    folders = kept_pictures.folders(Pairs(), tmp_path / "pictures", 2)
-    kept_pictures.write_originals(Pairs(), NATIVE, folders)
+    folders = kept_pictures.folders(PAIRS, tmp_path / "pictures", 2)
+    kept_pictures.write_originals(PAIRS, NATIVE, folders)
     for index, folder in folders.items():
         for name, off in (("dsin", 2), ("dsin-no_mask", 4), ("cpm", 6)):
-            picture = np.clip(Pairs().read_x(index), 10, 240) + np.uint8(off)
+            picture = np.clip(PAIRS.read_x(index), 10, 240) + np.uint8(off)
             about = {"bpp": off / 20, "psnr-rgb": 30.0 - off, "ms-ssim-rgb": 0.9}
             kept_pictures.write(folder, name, name.upper(), picture, about)
         kept_pictures.write(folder, "bpg", "BPG", None, {"missing": "needs more"})
@@ -131,12 +110,12 @@ def test_strips_show_the_methods_of_their_figure(tmp_path):
 
 
 def test_correlation_and_gain_of_each_image(runs, tmp_path):
-    (made,) = dsin_figures.correlation_and_gain(runs / "dsin", runs / "cpm", Pairs(), NATIVE)
+    (made,) = dsin_figures.correlation_and_gain(runs / "dsin", runs / "cpm", PAIRS, NATIVE)
     content, rows, picture = written(made, tmp_path)
-    assert [row["image"] for row in rows] == list(Pairs.names)
+    assert [row["image"] for row in rows] == list(PAIRS.names)
     model, alone = models.load(runs / "dsin"), models.load(runs / "cpm")
     for index, row in enumerate(content["images"]):
-        x, y = Pairs().read(index)
+        x, y = PAIRS.read(index)
         blob, other = model.compress(x), alone.compress(x)
         assert row["bpp"] == pytest.approx(8 * len(blob) / (104 * 112))
         assert row["baseline bpp"] == pytest.approx(8 * len(other) / (104 * 112))
@@ -151,23 +130,25 @@ def test_correlation_and_gain_of_each_image(runs, tmp_path):
 
 
 def test_correlation_is_compared_on_equal_images_only(runs, tmp_path):
+    other = driving.Pairs("test", 104, 112, 16)
+    other.digest = "d2"
     with pytest.raises(common.UserError, match="Name the same images here and there"):
-        dsin_figures.correlation_and_gain(runs / "dsin", runs / "cpm", Fewer(), NATIVE)
+        dsin_figures.correlation_and_gain(runs / "dsin", runs / "cpm", other, NATIVE)
     with pytest.raises(common.UserError, match="is not evaluated yet"):
-        dsin_figures.correlation_and_gain(runs / "dsin", tmp_path, Pairs(), NATIVE)
+        dsin_figures.correlation_and_gain(runs / "dsin", tmp_path, PAIRS, NATIVE)
     with pytest.raises(common.UserError, match="cpm  ?searches no patches"):
-        dsin_figures.correlation_and_gain(runs / "cpm", runs / "cpm", Pairs(), NATIVE)
+        dsin_figures.correlation_and_gain(runs / "cpm", runs / "cpm", PAIRS, NATIVE)
 
 
 def test_side_images_are_those_of_both_searches(runs, tmp_path):
-    made = dsin_figures.compare_side_images(runs / "dsin", Pairs(), NATIVE, 2)
-    assert [each.stem for each in made] == ["fig9_00000-a_0", "fig9_00002-b_0"]
+    made = dsin_figures.compare_side_images(runs / "dsin", PAIRS, NATIVE, 2)
+    assert [each.stem for each in made] == ["fig9_00000-test_0", "fig9_00002-test_2"]
     content, rows, picture = written(made[0], tmp_path)
     model = models.load(runs / "dsin")
     for mask, label in ((True, "with mask"), (False, "without mask")):
         finder = layers.SIFinder((8, 8), mask=mask)
         for index, row in enumerate(content[label]):
-            x, y = Pairs().read(index)
+            x, y = PAIRS.read(index)
             out = model((x[None], y[None]))
             y_syn = finder(out["x_dec"], out["y_dec"], y[None])[0].numpy().astype(np.uint8)
             assert row["psnr"] == pytest.approx(metrics.psnr(x, y_syn))
@@ -202,7 +183,7 @@ def test_matches_are_measured_at_each_rate_and_undistorted(tmp_path):
         assert row["patches"] == len(errors)
     assert picture.std() > 5
     with pytest.raises(common.UserError, match="has no known disparity. Choose street"):
-        dsin_figures.measure_matches(tmp_path / "sweep", Pairs(), NATIVE)
+        dsin_figures.measure_matches(tmp_path / "sweep", PAIRS, NATIVE)
 
 
 @pytest.mark.parametrize(
@@ -214,18 +195,15 @@ def test_matches_are_measured_at_each_rate_and_undistorted(tmp_path):
     ],
 )
 def test_mistakes_end_in_one_line(arguments, message):
-    command = [sys.executable, "-m", "experiments.dsin_figures", *arguments]
-    shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=250)
+    shown = driving.drive("dsin_figures", *arguments)
     assert (shown.returncode, shown.stdout) == (1, "")
     assert shown.stderr.startswith(f"error: {message}")
 
 
 def test_a_figure_by_flags(tmp_path):
     result(tmp_path / "dsin.json", "dsin")
-    command = [sys.executable, "-m", "experiments.dsin_figures", "--figure=8", f"--results={tmp_path / '*.json'}"]
-    shown = subprocess.run(
-        [*command, f"--out={tmp_path / 'out'}"], cwd=ROOT, capture_output=True, text=True, timeout=250
-    )
+    results, out = tmp_path / "*.json", tmp_path / "out"
+    shown = driving.drive("dsin_figures", "--figure=8", f"--results={results}", f"--out={out}")
     assert shown.returncode == 0, shown.stderr
     assert "DSIN" in shown.stdout
-    assert sorted(path.suffix for path in (tmp_path / "out").iterdir()) == [".csv", ".json", ".png", ".svg"]
+    assert sorted(path.suffix for path in out.iterdir()) == [".csv", ".json", ".png", ".svg"]

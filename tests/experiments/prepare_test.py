@@ -1,10 +1,7 @@
 """The check before training: counts, every bad file by name, exit status."""
 
 import os
-import subprocess
-import sys
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,8 +10,7 @@ from PIL import Image
 from dsin_tf import data
 from dsin_tf.data import kitti, protocols
 from experiments import common, prepare
-
-_ROOT = Path(__file__).resolve().parents[2]
+from tests.experiments import driving
 
 
 def _picture(path, size=(6, 8), mode="RGB"):
@@ -31,13 +27,7 @@ def folder(tmp_path):
 
 
 def _run(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "experiments.prepare", *map(str, arguments)],
-        cwd=_ROOT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    return driving.drive("prepare", *arguments)
 
 
 def test_complete_folder(folder):
