@@ -87,6 +87,8 @@ def run(main):
     if {"--help", "-help", "-h", "--helpshort"} & set(sys.argv[1:]):
         print(help_text(sys.modules["__main__"].__doc__))
         sys.exit(0)
+    # TensorFlow's own warnings are for who writes models, not for who runs them.
+    std_logging.getLogger("tensorflow").setLevel(std_logging.ERROR)
     logging.use_absl_handler()
     logging.get_absl_handler().setFormatter(_Notes())
     app.run(guarded, flags_parser=_parse_flags)

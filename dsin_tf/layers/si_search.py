@@ -29,6 +29,7 @@ _GUESSES = 4  # tiles of each patch, those with the highest bounds, that are com
 _DENSE = 0.05  # share of a strip's tiles left for a patch from which on convolving the strip is quicker
 _TILES_AT_ONCE = 2**13
 _CONVOLVED_AT_ONCE = 2**24  # scores
+_KEPT_AT_ONCE = 2**26  # numbers: of the windows of a band, and bounds; a KITTI image takes one band
 _NEVER = -1e9  # stands for |w'| of windows that may not be chosen
 
 
@@ -77,16 +78,47 @@ def by_convolution(problem):
 def by_pruning(problem):
     """The `Best` windows, at most `MARGIN` and rounding short of the best scores.
 
+    Large images are searched in bands of windows, for some rows of patches at a time, which bounds the memory.
+
     Args:
       problem: patches zero-mean and of unit length, or zero; gain 1 / length of the window less its mean; offset 0 or
         minus infinity.
     """
     problem = _whole_strips(problem)
-    a, b = _coordinates(problem)
-    pieces = _Pieces(problem)
-    best = _tried(_nothing(tf.shape(a)[0]), problem, pieces, _first_guesses(problem, a, b))
+    basis = _principal_components(problem.patches)
+    a, turned = _coordinates_of_patches(problem, basis), _turned(problem.patches)
+    rows, across = tf.shape(problem.gain)[0], tf.shape(problem.gain)[1]
+    grid_rows, columns = tf.size(problem.home_rows), tf.size(problem.home_columns)
+    band = tf.maximum(_KEPT_AT_ONCE // ((a.shape[1] + turned.shape[1]) * across) // _ROWS * _ROWS, _ROWS)
+    best = _nothing(grid_rows * columns)
+    for top in tf.range(0, rows, band):
+        tf.autograph.experimental.set_loop_options(parallel_iterations=1)  # the next band is not begun meanwhile
+        part = _band(problem, top, top + band)
+        b, pieces = _coordinates_of_windows(part, basis), _Pieces(part)
+        lines = tf.maximum(_KEPT_AT_ONCE // (tf.size(part.gain) // _ROWS * columns), 1)
+        for first in tf.range(0, grid_rows, lines):
+            tf.autograph.experimental.set_loop_options(parallel_iterations=1)
+            last = tf.minimum(first + lines, grid_rows)
+            mine = slice(first * columns, last * columns)
+            before = Best(best.score[mine], best.row[mine] - top, best.column[mine])
+            found = _pruned(_of_patches(part, first, last), a[mine], b, turned[mine], pieces, before)
+            changed = found.score, found.row + top, found.column
+            best = Best(*(tf.concat([old[: mine.start], new, old[mine.stop :]], 0) for old, new in zip(best, changed)))
+    return best
+
+
+def _pruned(problem, a, b, turned, pieces, best):
+    """`best`, or better windows of a problem.
+
+    Args:
+      problem: as of `by_pruning`, in whole strips.
+      a, b: coordinates of patches and windows.
+      turned, pieces: patches and image as `_Pieces.correlate` takes them.
+      best: the `Best` so far.
+    """
+    best = _tried(best, problem, turned, pieces, _first_guesses(problem, a, b))
     bounds = _bounds(problem, a, b, best.score)
-    best = _tried(best, problem, pieces, _highest(bounds))
+    best = _tried(best, problem, turned, pieces, _highest(bounds))
 
     tiles, dense = _left(bounds, best.score)
     # The most promising come first: they rule out most of the others.
@@ -94,16 +126,40 @@ def by_pruning(problem):
     order = tf.argsort(excess, direction="DESCENDING")
     tiles, excess, before = tf.gather(tiles, order), tf.gather(excess, order), best.score
     for start in tf.range(0, tf.size(order), _TILES_AT_ONCE):
+        tf.autograph.experimental.set_loop_options(parallel_iterations=1)
         some = slice(start, start + _TILES_AT_ONCE)
         gained = tf.gather(best.score - before, tiles[some, 1])
-        best = _tried(best, problem, pieces, tf.boolean_mask(tiles[some], excess[some] > gained + MARGIN))
+        hopeful = tf.boolean_mask(tiles[some], excess[some] > gained + MARGIN)
+        best = _tried(best, problem, turned, pieces, hopeful)
 
     for strip in tf.range(tf.shape(bounds)[0]):
+        tf.autograph.experimental.set_loop_options(parallel_iterations=1)
         possible = tf.reduce_any(bounds[strip] > best.score[:, None] + MARGIN, axis=1)
         chosen = tf.cast(tf.where(possible & dense[strip])[:, 0], tf.int32)
         if tf.size(chosen) > 0:
             best = _better(best, chosen, *_convolved(problem, chosen, strip * _ROWS, (strip + 1) * _ROWS))
     return best
+
+
+def _band(problem, top, bottom):
+    """The problem with window rows `top` to `bottom` alone, counted from there; the last band may have fewer."""
+    return problem._replace(
+        image=problem.image[top : bottom + problem.patches.shape[1] - 1],
+        gain=problem.gain[top:bottom],
+        offset=problem.offset[top:bottom],
+        home_rows=problem.home_rows - top,
+        mask_rows=None if problem.mask_rows is None else problem.mask_rows[:, top:bottom],
+    )
+
+
+def _of_patches(problem, first, last):
+    """The problem with rows `first` to `last` of the grid of patches alone."""
+    columns = tf.size(problem.home_columns)
+    return problem._replace(
+        patches=problem.patches[first * columns : last * columns],
+        home_rows=problem.home_rows[first:last],
+        mask_rows=None if problem.mask_rows is None else problem.mask_rows[first:last],
+    )
 
 
 def _nothing(count):
@@ -161,37 +217,50 @@ def _whole_strips(problem):
     )
 
 
-def _coordinates(problem):
-    """a `[P, K + 1]` of the patches and b `[R, S, K + 1]` of the windows, whose inner products are the bounds.
+def _coordinates_of_patches(problem, basis):
+    """a `[P, K + 1]`. The last number is the length of what lies outside of the subspace.
 
-    The last number is the length of what lies outside of the subspace.
+    Inner products of these and `_coordinates_of_windows` are the bounds.
     """
-    _, height, width, channels = problem.patches.shape
-    patches = tf.reshape(problem.patches, [tf.shape(problem.patches)[0], height * width * channels])
-    basis = _principal_components(patches)
+    patches = _flat(problem.patches)
     a = tf.matmul(patches, basis)
-    outside_a = tf.sqrt(tf.maximum(1 - tf.reduce_sum(a * a, axis=1, keepdims=True), 0) + 1e-6)
-    outside_a = tf.where(tf.reduce_any(patches != 0, axis=1, keepdims=True), outside_a, 0)
+    outside = tf.sqrt(tf.maximum(1 - tf.reduce_sum(a * a, axis=1, keepdims=True), 0) + 1e-6)
+    return tf.concat([a, tf.where(tf.reduce_any(patches != 0, axis=1, keepdims=True), outside, 0)], axis=1)
 
+
+def _coordinates_of_windows(problem, basis):
+    """b `[R, S, K + 1]`, likewise."""
+    _, height, width, channels = problem.patches.shape
     # The image's windows are not zero-mean; a basis without means makes up for it.
     kernels = basis - tf.reduce_mean(basis, axis=0)
     kernels = tf.reshape(kernels, [height, width, channels, basis.shape[1]])
     b = tf.nn.conv2d(problem.image[None], kernels, 1, "VALID")[0] * problem.gain[..., None]
     # With room for rounding, which grows as the window's own contrast falls.
     room = 1e-6 + 1e-6 * problem.gain[..., None]
-    outside_b = tf.sqrt(tf.maximum(1 - tf.reduce_sum(b * b, axis=2, keepdims=True), 0) + room)
-    outside_b = tf.where(tf.math.is_finite(problem.offset)[..., None], outside_b, _NEVER)
-    return tf.concat([a, outside_a], axis=1), tf.concat([b, outside_b], axis=2)
+    outside = tf.sqrt(tf.maximum(1 - tf.reduce_sum(b * b, axis=2, keepdims=True), 0) + room)
+    return tf.concat([b, tf.where(tf.math.is_finite(problem.offset)[..., None], outside, _NEVER)], axis=2)
 
 
 def _principal_components(patches):
     """`[D, K]`, orthonormal: nearly the leading ones, by subspace iteration. The bounds hold with any basis."""
+    patches = _flat(patches)
     size = min(COMPONENTS, patches.shape[1])
     basis = tf.random.stateless_normal([tf.shape(patches)[0], size], seed=(0, 0))
     for _ in range(2):
         basis = tf.linalg.qr(tf.matmul(patches, basis, transpose_a=True))[0]
         basis = tf.matmul(patches, basis)
     return tf.linalg.qr(tf.matmul(patches, basis, transpose_a=True))[0]
+
+
+def _flat(patches):
+    """`[P, h, w, C]` as `[P, h * w * C]`."""
+    return tf.reshape(patches, [tf.shape(patches)[0], np.prod(patches.shape[1:])])
+
+
+def _turned(patches):
+    """`[P, h, w, C]` as `[P, w * C, h]`."""
+    _, height, width, channels = patches.shape
+    return tf.transpose(tf.reshape(patches, [tf.shape(patches)[0], height, width * channels]), (0, 2, 1))
 
 
 def _first_guesses(problem, a, b):
@@ -223,6 +292,7 @@ def _bounds(problem, a, b, scores):
     in_row, in_column = _place(problem, tf.range(count))
     result = tf.TensorArray(tf.float32, strips, element_shape=[None, None])
     for strip in tf.range(strips):
+        tf.autograph.experimental.set_loop_options(parallel_iterations=2)
         if problem.mask_rows is None:
             bound = _highest_in_tiles(a, b[strip], width)
         else:
@@ -263,6 +333,7 @@ def _left(bounds, scores):
     tiles = tf.TensorArray(tf.int32, strips, infer_shape=False, element_shape=[None, 3])
     dense = tf.TensorArray(tf.bool, strips, element_shape=[None])
     for strip in tf.range(strips):
+        tf.autograph.experimental.set_loop_options(parallel_iterations=2)
         possible = bounds[strip] > scores[:, None] + MARGIN
         many = tf.reduce_mean(tf.cast(possible, tf.float32), axis=1) >= _DENSE
         few = tf.cast(tf.where(possible & ~many[:, None]), tf.int32)
@@ -272,7 +343,7 @@ def _left(bounds, scores):
 
 
 class _Pieces:
-    """Patches and image in the shape in which the windows of tiles are computed.
+    """The image in the shape in which the windows of tiles are computed.
 
     A tile covers h + _ROWS - 1 pieces of image rows, w pixels each; a patch has h of them. All products of the one with
     the other are a small matrix product; the sums along its diagonals are the correlations of the windows.
@@ -280,8 +351,6 @@ class _Pieces:
 
     def __init__(self, problem):
         _, height, width, channels = problem.patches.shape
-        patches = tf.reshape(problem.patches, [tf.shape(problem.patches)[0], height, width * channels])
-        self.patches = tf.transpose(patches, (0, 2, 1))
         one = [1, 1, 1, 1]
         pieces = tf.image.extract_patches(problem.image[None], [1, 1, width, 1], one, one, "VALID")
         self.across = tf.shape(pieces)[2]
@@ -291,20 +360,20 @@ class _Pieces:
             diagonals[np.arange(_ROWS) + line, line, np.arange(_ROWS)] = 1
         self.diagonals = tf.constant(diagonals.reshape(-1, _ROWS))
 
-    def correlate(self, strip, patch, column):
+    def correlate(self, turned, strip, patch, column):
         """`[n, _ROWS]`: <patch, window> of the windows of `[n]` tiles."""
-        lines = _ROWS + self.patches.shape[2] - 1
+        lines = _ROWS + turned.shape[2] - 1
         index = (strip[:, None] * _ROWS + tf.range(lines)) * self.across + column[:, None]
-        products = tf.matmul(tf.gather(self.pieces, index), tf.gather(self.patches, patch))
+        products = tf.matmul(tf.gather(self.pieces, index), tf.gather(turned, patch))
         return tf.matmul(tf.reshape(products, [-1, self.diagonals.shape[0]]), self.diagonals)
 
 
-def _tried(best, problem, pieces, tiles):
+def _tried(best, problem, turned, pieces, tiles):
     """`best` after the windows of the tiles were computed."""
     strip, patch, column = tf.unstack(tiles, axis=1)
     row = strip[:, None] * _ROWS + tf.range(_ROWS)
     window = row * tf.shape(problem.gain)[1] + column[:, None]
-    scores = pieces.correlate(strip, patch, column) * tf.gather(tf.reshape(problem.gain, [-1]), window)
+    scores = pieces.correlate(turned, strip, patch, column) * tf.gather(tf.reshape(problem.gain, [-1]), window)
     scores += tf.gather(tf.reshape(problem.offset, [-1]), window)
     if problem.mask_rows is not None:
         in_row, in_column = _place(problem, patch)

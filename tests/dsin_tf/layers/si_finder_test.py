@@ -104,10 +104,21 @@ def test_either_way_of_finishing_is_exact(monkeypatch, dense, mask):
 
 
 @pytest.mark.parametrize("mask", [False, True])
+@pytest.mark.parametrize("kept", [1, 4000, 12000])
+def test_a_search_in_bands_is_exact(monkeypatch, kept, mask):
+    """Of 35 x 53 windows 8 rows at once, and one row of patches; or more of both."""
+    monkeypatch.setattr(si_search, "_KEPT_AT_ONCE", kept)
+    monkeypatch.setattr(si_search, "COMPONENTS", 4)
+    x_dec, y_dec, _ = pictures(40, 60, noise=25.0)
+    match = layers.SIFinder(SMALL, mask=mask).match(x_dec, y_dec)
+    assert_is_best(first(match), all_scores(x_dec[0], y_dec[0], SMALL, mask))
+
+
+@pytest.mark.parametrize("mask", [False, True])
 def test_pruning_computes_few_windows(monkeypatch, mask):
     computed = []
     tried = si_search._tried
-    monkeypatch.setattr(si_search, "_tried", lambda *a: computed.append(len(a[3])) or tried(*a))
+    monkeypatch.setattr(si_search, "_tried", lambda *a: computed.append(len(a[4])) or tried(*a))
     convolved = si_search._convolved
     monkeypatch.setattr(si_search, "_convolved", lambda *a: computed.append(len(a[1]) * 200) or convolved(*a))
     tf.config.run_functions_eagerly(True)
