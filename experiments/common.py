@@ -91,7 +91,13 @@ def run(main):
     std_logging.getLogger("tensorflow").setLevel(std_logging.ERROR)
     logging.use_absl_handler()
     logging.get_absl_handler().setFormatter(_Notes())
-    app.run(guarded, flags_parser=_parse_flags)
+    # What absl's app.run does, but for what it calls afterwards: TensorFlow 2.14, imported later than that, takes
+    # itself for version 1 inside of functions, and the == of tensors for "is".
+    app.define_help_flags()
+    argv = _parse_flags(sys.argv)
+    if flags.FLAGS["verbosity"].using_default_value:
+        flags.FLAGS.verbosity = logging.INFO
+    sys.exit(guarded(argv))
 
 
 def help_text(description):
