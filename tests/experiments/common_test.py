@@ -75,3 +75,18 @@ def test_unknown_dataset_lists_the_known_ones():
     assert (result.returncode, result.stderr.count("\n")) == (1, 1)
     assert "nowhere" in result.stderr
     assert "kitti_stereo" in result.stderr
+
+
+def test_tensorflow_imported_by_a_driver_is_version_2_inside_functions():
+    lines = (
+        "from experiments import common",
+        "def main(argv):",
+        "    import tensorflow as tf",
+        "    compared = tf.function(lambda x: x == 1)",
+        "    print(compared(tf.constant([1, 2])).numpy())",
+        "common.run(main)",
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", "\n".join(lines)], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
+    assert (result.returncode, result.stdout) == (0, "[ True False]\n"), result.stderr
