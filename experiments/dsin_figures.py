@@ -133,7 +133,7 @@ def compare_curves(number, patterns, key):
     made = []
     for group in report.group(loaded):
         results = sorted(group.results, key=lambda result: _CURVES[number].index(result.meta["method"]))
-        figure = figures.rate_distortion(results, key, title=group.title, style=style)
+        figure = figures.rate_distortion(results, key, title=group.title, limits=_learned(results, key), style=style)
         if figure is None:
             raise common.UserError(
                 f"--metric={key}: no rate is reached by every image of {group.title} in any of {len(results)} results, "
@@ -143,6 +143,13 @@ def compare_curves(number, patterns, key):
         table = tables.rate_table(results, key, rates) if rates else tables.points_table(results)
         made.append(Made(f"fig{number}_{group.slug}", _curves(group, results, key), table, figure))
     return made
+
+
+def _learned(results, key):
+    """The rates that learned codecs have, where the figure is about them; None leaves the choice to the plot."""
+    drawn = [curves.mean_curve(r, key)[0] for r in results if r.meta["method"].startswith(("dsin", "cpm"))]
+    rates = np.concatenate([np.empty(0), *drawn])
+    return (rates.min() / 1.08, rates.max() * 1.08) if rates.size else None
 
 
 def _curves(group, results, key):

@@ -4,8 +4,8 @@
     model = dsin_tf.load("balle2018-kitti-small-0.0008")        # ready to code
     print(dsin_tf.zoo.card("balle2018-kitti-small-0.0008"))     # trained on what, how long, and what came out
 
-A name is that of the model, of the data, of the preset and the weight of the distortion. Each is a folder here that
-`models.save` wrote, with card.json beside.
+A name is that of the model, of the data, of the preset and what sets the rate: the weight of the distortion or the
+target. Each is a folder here that `models.save` wrote, with card.json beside.
 
 Weights that others publish are read from their files:
 
