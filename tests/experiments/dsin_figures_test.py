@@ -160,7 +160,7 @@ def test_side_images_are_those_of_both_searches(runs, tmp_path):
 def test_matches_are_measured_at_each_rate_and_undistorted(tmp_path):
     for rate in (0.1, 0.5):
         save("dsin", tmp_path / "sweep" / f"target_bpp_{rate}", target_bpp=rate, seed=int(10 * rate))
-    source = data.load("street", "test", size=(96, 192), limit=2, cache_dir=tmp_path / "street")
+    source = data.load("street", "test", size=(64, 96), limit=2, cache_dir=tmp_path / "street")
     (made,) = dsin_figures.measure_matches(tmp_path / "sweep", source, NATIVE)
     content, rows, picture = written(made, tmp_path / "out")
     assert [(row["target_bpp"], row["mask"]) for row in content["rows"][-2:]] == [(None, True), (None, False)]

@@ -98,6 +98,7 @@ def test_two_devices_take_the_step_of_one_with_both_their_images(runs, job):
 
 
 @pytest.mark.timeout(700)
+@pytest.mark.slow
 def test_two_workers_take_the_step_of_one_process_with_a_published_model(tmp_path):
     runs = train_in_all_ways("balle2018", tmp_path)
     untrained = weights_of(models.create("balle2018", "tiny"))
