@@ -19,8 +19,15 @@ from dsin_tf.models.storage import load_weights, read_settings, save
 
 __all__ = ["create", "load", "names", "presets", "save"]
 
-# Name -> class; the module of a model bears its name.
-_CLASSES = {"balle2017": "Balle2017", "balle2018": "Balle2018", "cpm": "CPM", "dsin": "DSIN"}
+# Name -> module, class.
+_CLASSES = {
+    "balle2017": ("balle2017", "Balle2017"),
+    "balle2018": ("balle2018", "Balle2018"),
+    "cpm": ("cpm", "CPM"),
+    "dsin": ("dsin", "DSIN"),
+    "ndic_balle2017": ("ndic", "NDICBalle2017"),
+    "ndic_balle2018": ("ndic", "NDICBalle2018"),
+}
 
 
 def names():
@@ -54,7 +61,7 @@ def create(name, preset="paper", **overrides):
     known = presets(name)
     if preset not in known:
         raise ValueError(f"{name} has no preset {preset!r}; it has: {', '.join(known)}.")
-    model_class = getattr(_module(name), _CLASSES[name])
+    model_class = getattr(_module(name), _CLASSES[name][1])
     takes = list(inspect.signature(model_class).parameters)
     for override in overrides:
         if override not in takes:
@@ -79,4 +86,4 @@ def load(directory):
 def _module(name):
     if name not in _CLASSES:
         raise ValueError(f"There is no model {name!r}; the names are: {', '.join(names())}.")
-    return importlib.import_module(f"{__name__}.{name}")
+    return importlib.import_module(f"{__name__}.{_CLASSES[name][0]}")

@@ -11,8 +11,8 @@ that sides need not divide by 16 (the last row and column are repeated) and that
 
 import tensorflow as tf
 
-from dsin_tf import bitstream, layers
-from dsin_tf.entropy import factorized
+from dsin_tf import layers
+from dsin_tf.entropy import factorized, latents
 from dsin_tf.models import codec
 
 PRESETS = {
@@ -25,7 +25,7 @@ PRESETS = {
 }
 
 
-class Balle2017(codec.Codec):
+class Balle2017(codec.TransformCodec):
     """x -> analysis -> y -> round -> y_hat -> synthesis -> x_hat, and bits from the prior of y_hat.
 
     Args:
@@ -35,8 +35,6 @@ class Balle2017(codec.Codec):
       seed: of the initial weights and of the noise in training.
     """
 
-    stride = 16
-
     def __init__(self, filters, lmbda, distortion="mse", seed=0):
         super().__init__(lmbda=lmbda, distortion=distortion, seed=seed, architecture={"filters": filters})
         make = layers.Maker(seed)
@@ -44,56 +42,7 @@ class Balle2017(codec.Codec):
         self.synthesis = synthesis(make, filters)
         self.prior = factorized.FactorizedPrior(filters, seed=make.next_seed())
         self.build_networks((self.analysis, 3), (self.synthesis, filters))
-
-    def call(self, x, training=False):
-        """Codes and decodes without bytes.
-
-        Args:
-          x: `[N, H, W, 3]`, 0 ... 255, uint8 or float.
-          training: adds uniform noise in place of rounding.
-
-        Returns:
-          A dict: `x_hat`, float32 `[N, H, W, 3]` on the 0 ... 255 scale, neither clipped nor rounded;
-          `bpp_estimated` `[N]`, over the pixels of x; `y`, the noisy or rounded latents `[N, h, w, filters]`.
-        """
-        y = tf.cast(self.analysis(self.normalize(x)), tf.float32)
-        y_hat = y + self.noise(y) if training else tf.round(y)
-        bits = self.prior.bits(y_hat)
-        return self.result(x, self.synthesis(y_hat), bits, y=y_hat)
-
-    def prepare_for_coding(self):
-        """Makes the tables that `compress` and `decompress` share; to be called once, after training."""
-        self.prior.build_tables()
-        self.mark_prepared()
-
-    @property
-    def coding_parts(self):
-        return {"prior": self.prior}
-
-    @property
-    def decoder_networks(self):
-        return (self.synthesis,)
-
-    def compress(self, x):
-        """The file, bytes, of one image, uint8 `[H, W, 3]` of any size."""
-        y = self.symbols(self.analyze(x))
-        return self.pack(x, [self.prior.compress(y)])
-
-    def decompress(self, blob, max_pixels=bitstream.MAX_PIXELS):
-        """The image, uint8 `[H, W, 3]`, of a file that `compress` wrote; see `unpack` for errors.
-
-        Args:
-          blob: bytes, the whole file.
-          max_pixels: refuse larger images. Memory and time of decoding grow with them.
-        """
-        header, latents = self.decode_latents(blob, max_pixels)
-        return self.picture(header, latents["y"])
-
-    def decode_latents(self, blob, max_pixels=bitstream.MAX_PIXELS):
-        """The first half of `decompress`: `(header, {"y": float32 [1, h, w, filters]})`, integers bit by bit."""
-        header, (string,) = self.unpack(blob, 1, max_pixels)
-        y = self.prior.decompress(string, self.latent_shape(header))
-        return header, {"y": tf.cast(y[None], tf.float32)}
+        self.coder = latents.Factorized(self.prior)
 
 
 def analysis(make, filters):

@@ -39,6 +39,7 @@ class Codec(tf.keras.Model):
     Attributes:
       distortions: what the loss can count as distortion.
       uses_lmbda: off for models with a loss of their own, without lmbda.
+      model_name: as of `models.names()`; None for the class's own in small letters.
       stride: images are padded until both sides divide by it.
       uses_side: whether `call` takes a pair `(x, y)` instead of `x`, and `decompress` y after the file.
       variant: which ablation of the published model this is, "" for the model itself.
@@ -47,6 +48,7 @@ class Codec(tf.keras.Model):
     """
 
     distortions = DISTORTIONS
+    model_name = None
     uses_lmbda = True
     stride = None
     uses_side = False
@@ -55,7 +57,7 @@ class Codec(tf.keras.Model):
     def __init__(self, lmbda, distortion, seed, architecture):
         self._check_settings(lmbda, distortion, seed, architecture)
         # Without autocast=False, mixed precision would turn images into float16 before they are scaled.
-        super().__init__(name=type(self).__name__.lower(), autocast=False)
+        super().__init__(name=self.model_name or type(self).__name__.lower(), autocast=False)
         self.lmbda = float(lmbda) if self.uses_lmbda else None
         self.distortion, self.seed = distortion, int(seed)
         self.preset = None
@@ -85,7 +87,7 @@ class Codec(tf.keras.Model):
         """`[N, H, W, 3]`, 0 ... 255, any type -> float32 in [0, 1], the edges repeated up to multiples of `stride`."""
         return layers.pad_to_multiple(tf.cast(x, tf.float32) / 255, self.stride)
 
-    def noise(self, like, stream=0):
+    def noise(self, like, stream=0, normal=False):
         """Uniform noise in +-1/2, a function of seed, step and place in the batch alone.
 
         So a resumed run sees the same noise. Where a batch is spread over devices, each of them draws the noise of the
@@ -94,6 +96,7 @@ class Codec(tf.keras.Model):
         Args:
           like: float `[N, ...]`.
           stream: number of this tensor among those that get noise in one step.
+          normal: draws standard normal noise instead.
 
         Returns:
           float32, the shape of `like`.
@@ -106,6 +109,8 @@ class Codec(tf.keras.Model):
         seed = tf.constant([self.seed, stream], tf.int64)
         seed = tf.random.experimental.stateless_fold_in(seed, self.step, alg="philox")
         shape = tf.concat([[devices], tf.shape(like)], axis=0)
+        if normal:
+            return tf.random.stateless_normal(shape, seed, alg="philox")[device]
         return tf.random.stateless_uniform(shape, seed, -0.5, 0.5, alg="philox")[device]
 
     def result(self, x, x_hat, bits, **more):
@@ -240,8 +245,12 @@ class Codec(tf.keras.Model):
             part.load_state({name[len(start) :]: array for name, array in state.items() if name.startswith(start)})
         self.mark_prepared()
 
-    def analyze(self, image):
+    def analyze(self, image, network=None):
         """The latents `[1, h, w, C]`, not yet rounded, of one image, uint8 `[H, W, 3]`.
+
+        Args:
+          image: uint8 `[H, W, 3]`.
+          network: what makes them, by default `analysis`.
 
         Raises:
           NotPreparedError: as `identity`.
@@ -250,7 +259,8 @@ class Codec(tf.keras.Model):
         self._check_prepared()
         images.check(image)
         padded = images.pad_to_multiple(image, self.stride)[None]
-        return layers.in_strips(lambda x: self.analysis(tf.cast(x, tf.float32) / 255), padded, 1 / 16, _ANALYSIS_HALO)
+        network = network or self.analysis
+        return layers.in_strips(lambda x: network(tf.cast(x, tf.float32) / 255), padded, 1 / 16, _ANALYSIS_HALO)
 
     def symbols(self, latents):
         """Latents `[1, h, w, C]` as the integers that are coded, int32 `[h, w, C]`.
@@ -296,15 +306,38 @@ class Codec(tf.keras.Model):
             )
         return header, strings
 
+    def check_side(self, y, header):
+        """Raises an error unless y is what this model takes beside the image of a file.
+
+        Raises:
+          images.ImageError: y is no image, or of another size.
+          ValueError: y is missing, or there is no use for it.
+        """
+        if y is None and self.uses_side:
+            raise ValueError(f"{self.name} decodes with side information, and y is None. Give the image taken beside.")
+        if y is not None and not self.uses_side:
+            raise ValueError(f"{self.name} without side information got y. Leave it out.")
+        if y is not None:
+            images.check(y)
+            if y.shape[:2] != (header.height, header.width):
+                raise images.ImageError(
+                    f"The side information is {y.shape[0]}x{y.shape[1]} (height x width), the file's image "
+                    f"{header.height}x{header.width}; one size was expected. Crop both in the same way."
+                )
+
     def latent_shape(self, header, cell=16):
         """`(h, w)` of latents that have one value for `cell` x `cell` pixels, for the image of a file's header."""
         return tuple(side // cell for side in self._padded(header))
+
+    def synthesize(self, latents):
+        """The padded image in [0, 1] of latents `[N, h, w, C]`."""
+        return self.synthesis(latents)
 
     def picture(self, header, latents):
         """The image of a file's header, uint8 `[H, W, 3]`, from its latents `[1, h, w, C]`."""
 
         def pixels(y):
-            x_hat = tf.round(255 * tf.cast(self.synthesis(y), tf.float32))
+            x_hat = tf.round(255 * tf.cast(self.synthesize(y), tf.float32))
             return tf.cast(tf.clip_by_value(x_hat, 0, 255), tf.uint8)
 
         x_hat = layers.in_strips(pixels, latents, 16, _SYNTHESIS_HALO)
@@ -335,6 +368,81 @@ class Codec(tf.keras.Model):
                 f"The coding tables were made at step {self._prepared_at}, the model is at step {int(self.step)}. "
                 "Call prepare_for_coding() again."
             )
+
+
+class TransformCodec(Codec):
+    """Base class of the models whose latents come from one transform and are coded as they are.
+
+        x -> analysis -> y -> coder -> y_hat -> synthesis -> x_hat
+
+    A model makes `analysis`, `synthesis` and `coder`, an object of `entropy.latents`.
+
+    Attributes:
+      latents_name: what `call` and `decode_latents` call the latents.
+    """
+
+    latents_name = "y"
+
+    @property
+    def stride(self):
+        return self.coder.stride
+
+    def call(self, x, training=False):
+        """Codes and decodes without bytes.
+
+        Args:
+          x: `[N, H, W, 3]`, 0 ... 255, uint8 or float.
+          training: adds uniform noise in place of rounding.
+
+        Returns:
+          A dict: `x_hat`, float32 `[N, H, W, 3]` on the 0 ... 255 scale, neither clipped nor rounded;
+          `bpp_estimated` `[N]`, over the pixels of x; the latents, noisy or rounded, and what the coder adds.
+        """
+        y, bits, more = self.code(x, training)
+        return self.result(x, self.synthesize(y), bits, **{self.latents_name: y}, **more)
+
+    def code(self, x, training=False):
+        """What `coder` makes of the latents of a batch: `(latents, bits, more)`."""
+        y = tf.cast(self.analysis(self.normalize(x)), tf.float32)
+        return self.coder(y, self.noise if training else None)
+
+    def estimate(self, x):
+        _, bits, _ = self.code(tf.constant(x)[None])
+        return float(bits[0]) / (x.shape[0] * x.shape[1])
+
+    def prepare_for_coding(self):
+        """Makes the tables and integers that `compress` and `decompress` share; to be called once, after training."""
+        self.coder.prepare()
+        self.mark_prepared()
+
+    @property
+    def coding_parts(self):
+        return self.coder.parts
+
+    @property
+    def decoder_networks(self):
+        return (self.synthesis,)
+
+    def compress(self, x):
+        """The file, bytes, of one image, uint8 `[H, W, 3]` of any size."""
+        return self.pack(x, self.coder.compress(self.analyze(x), self.symbols))
+
+    def decompress(self, blob, max_pixels=bitstream.MAX_PIXELS):
+        """The image, uint8 `[H, W, 3]`, of a file that `compress` wrote; see `unpack` for errors.
+
+        Args:
+          blob: bytes, the whole file.
+          max_pixels: refuse larger images. Memory and time of decoding grow with them.
+        """
+        header, latents = self.decode_latents(blob, max_pixels)
+        return self.picture(header, latents[self.latents_name])
+
+    def decode_latents(self, blob, max_pixels=bitstream.MAX_PIXELS):
+        """The first half of `decompress`: the header and the latents' integers, float32 `[1, h, w, C]`, by name."""
+        header, strings = self.unpack(blob, self.coder.count, max_pixels)
+        decoded = self.coder.decompress(strings, lambda cell: self.latent_shape(header, cell))
+        decoded = {self.latents_name: decoded.pop("latents"), **decoded}
+        return header, {name: tf.cast(values[None], tf.float32) for name, values in decoded.items()}
 
 
 def psnr(x, x_hat):

@@ -20,7 +20,7 @@ import types
 
 import tensorflow as tf
 
-from dsin_tf import bitstream, images, layers
+from dsin_tf import bitstream, layers
 from dsin_tf.layers import si_finder, si_net
 from dsin_tf.models import cpm
 
@@ -210,7 +210,7 @@ class DSIN(cpm.CPM):
           ValueError: y is missing, or there is no use for it.
         """
         header, _ = self.unpack(blob, 1, max_pixels)
-        self._check_side(y, header)
+        self.check_side(y, header)
         _, latents = self.decode_latents(blob, max_pixels)
         x_dec = self.reconstruct(latents["symbols"])[:, : header.height, : header.width]
         y_syn = y_dec = None
@@ -225,17 +225,3 @@ class DSIN(cpm.CPM):
             return tf.cast(tf.clip_by_value(tf.round(x_hat), 0, 255), tf.uint8)
 
         return layers.in_strips(pixels, both, 1, si_net.HALO)[0].numpy()
-
-    def _check_side(self, y, header):
-        """Raises an error unless y is what this model takes beside the image of a file."""
-        if y is None and self.uses_side:
-            raise ValueError(f"{self.name} decodes with side information, and y is None. Give the image taken beside.")
-        if y is not None and not self.uses_side:
-            raise ValueError(f"{self.name} without side information got y. Leave it out.")
-        if y is not None:
-            images.check(y)
-            if y.shape[:2] != (header.height, header.width):
-                raise images.ImageError(
-                    f"The side information is {y.shape[0]}x{y.shape[1]} (height x width), the file's image "
-                    f"{header.height}x{header.width}; one size was expected. Crop both in the same way."
-                )

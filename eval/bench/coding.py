@@ -72,12 +72,12 @@ def measure(model, x, repeats):
     if "exact_scales" in model.coding_parts:
         _, latents = model.decode_latents(blob)
         y, z = (latents[name].numpy().astype(np.int32)[0] for name in ("y", "z"))
-        found["hyper"] = median(lambda: model.exact_scales(z), repeats)
+        found["hyper"] = median(lambda: model.coder.exact_scales(z), repeats)
         found["float"] = median(lambda: model.hyper_synthesis(latents["z"]).numpy(), repeats)
         sigma = model.hyper_synthesis(latents["z"]).numpy()[0]
         nearest = np.searchsorted(np.sqrt(hyperprior.SCALES[:-1] * hyperprior.SCALES[1:]), sigma)
-        tables = model.scale_tables.tables
-        exact_bits, float_bits = (tables.bits(y, indexes).sum() for indexes in (model.exact_scales(z), nearest))
+        tables = model.coder.scale_tables.tables
+        exact_bits, float_bits = (tables.bits(y, indexes).sum() for indexes in (model.coder.exact_scales(z), nearest))
         found["more"] = exact_bits / float_bits - 1
     return found
 

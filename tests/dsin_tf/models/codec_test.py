@@ -250,9 +250,9 @@ def test_identity_covers_what_decoding_depends_on_and_nothing_else():
         model.prior.load_state({**model.prior.state(), "counts": counts})
 
     def change_integer(model):
-        state = {name: array.copy() for name, array in model.exact_scales.state().items()}
+        state = {name: array.copy() for name, array in model.coder.exact_scales.state().items()}
         state["0.kernel"].flat[0] += 1
-        model.exact_scales.load_state(state)
+        model.coder.exact_scales.load_state(state)
 
     def change_encoder(model):
         model.analysis.layers[0].bias_parameter.assign_add(np.full(8, 1e-3))
@@ -299,7 +299,7 @@ def test_mixed_precision_leaves_entropy_models_in_float32():
         assert out["x_hat"].dtype == out["bpp_estimated"].dtype == out["y"].dtype == tf.float32
         train(model, 1)
         model.prepare_for_coding()
-        stored = model.exact_scales.state()
+        stored = model.coder.exact_scales.state()
     finally:
         tf.keras.mixed_precision.set_global_policy("float32")
     twin = lively.make("balle2018")
@@ -307,7 +307,7 @@ def test_mixed_precision_leaves_entropy_models_in_float32():
         variable.assign(trained)
     twin.prepare_for_coding()
     # The integers come from the weights themselves, not from their 16-bit copies.
-    for name, array in twin.exact_scales.state().items():
+    for name, array in twin.coder.exact_scales.state().items():
         np.testing.assert_array_equal(array, stored[name])
 
 

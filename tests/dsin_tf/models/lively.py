@@ -28,7 +28,9 @@ def make(name, **settings):
         return network(inputs)
 
     y = amplify(model.analysis, model.normalize(picture(128, 128)[None]), 3)
-    if name == "balle2018":
+    if model.uses_side:
+        amplify(model.analysis_w, model.normalize(picture(128, 128)[None]), 20)
+    if hasattr(model, "hyper_synthesis"):
         z = amplify(model.hyper_analysis, np.abs(y), 4)
         amplify(model.hyper_synthesis, z, 0.6)
         bias = model.hyper_synthesis.layers[-1].bias_parameter

@@ -57,9 +57,9 @@ def decode_everything(folder):
     expected = (folder / "digests").read_text().splitlines()
     blobs = [(folder / f"{k}.dsin").read_bytes() for k in range(len(expected))]
     model = models.load(folder)
-    network = model.exact_scales.network
+    network = model.coder.exact_scales.network
     for way, batch in itertools.product(("eager", "graph", "xla"), (1, 4)):
-        model.exact_scales.network = Running(network, way, batch)
+        model.coder.exact_scales.network = Running(network, way, batch)
         found = [digest(model.decode_latents(blob)[1]) for blob in blobs]
         print(way, batch, sum(one != other for one, other in zip(found, expected)), flush=True)
 
