@@ -59,6 +59,8 @@ class Family:
       rate_setting: one of `RATE_SETTINGS`, the setting that makes a sweep.
       distortions: what the models can count as distortion.
       import_weights: makes a model of the prefix of a published checkpoint and settings; None if there are none.
+      published_rates: {(model, distortion): the values of `rate_setting` that were published}; the flag takes the word
+        "published" for them.
     """
 
     models: Mapping
@@ -68,6 +70,7 @@ class Family:
     rate_setting: str = "lmbda"
     distortions: tuple = ("mse", "ms-ssim")
     import_weights: Optional[Callable] = None
+    published_rates: Mapping = dataclasses.field(default_factory=dict)
 
     @property
     def labels(self):
@@ -118,7 +121,8 @@ def define_flags(family):
             "crop", None, "HEIGHTxWIDTH of the random part of a picture that training sees; by default the protocol's."
         )
     with common.flag_group("Training (what is not given comes from the preset)"):
-        flags.DEFINE_list(family.rate_setting, None, RATE_SETTINGS[family.rate_setting])
+        published = " 'published' stands for those of the paper." if family.published_rates else ""
+        flags.DEFINE_list(family.rate_setting, None, RATE_SETTINGS[family.rate_setting] + published)
         flags.DEFINE_enum("distortion", None, family.distortions, "What the loss counts as distortion.")
         flags.DEFINE_string(
             "init_from",
@@ -419,7 +423,23 @@ def _settings(family, overrides):
     rates = values[name].value
     if rates is None:
         return [shared]
+    if rates == ["published"]:
+        rates = _published_rates(family, values.model, values.preset, values.distortion)
     return [{**shared, name: rate} for rate in dict.fromkeys(_positive(name, text) for text in rates)]
+
+
+def _published_rates(family, model, preset, distortion):
+    """The sweep of a model's paper, as texts."""
+    from dsin_tf import models
+
+    distortion = distortion or models.presets(model)[preset]["distortion"]
+    rates = family.published_rates.get((model, distortion))
+    if rates is None:
+        raise common.UserError(
+            f"--{family.rate_setting}=published: nothing was published for {model} with distortion {distortion}. Give "
+            "numbers."
+        )
+    return [f"{rate:g}" for rate in rates]
 
 
 def _folders_for(workdir, settings):
