@@ -38,7 +38,10 @@ class CrossAttention(tf.keras.layers.Layer):
         self._embed_a, self._embed_g = dense(WIDTH, "embed_a"), dense(WIDTH, "embed_g")
         self._norm = tf.keras.layers.LayerNormalization(epsilon=1e-5, name="norm")
         self._query = dense(HEADS * WIDTH, "query", use_bias=False)
-        self._key, self._value = dense(HEADS * WIDTH, "key", use_bias=False), dense(HEADS * WIDTH, "value", use_bias=False)
+        self._key, self._value = (
+            dense(HEADS * WIDTH, "key", use_bias=False),
+            dense(HEADS * WIDTH, "value", use_bias=False),
+        )
         self._out = dense(WIDTH, "out")
         self._dropout = tf.keras.layers.Dropout(_DROPOUT, seed=seeds(), name="dropout")
         self._dense = dense
