@@ -65,7 +65,7 @@ class CrossAttention(tf.keras.layers.Layer):
 
 
 def to_tokens(image):
-    """Maps `[N, h, w, C]` as tokens `[N, 16 C, h w / 16]`: channel by channel, patches row by row, pixels row by row."""
+    """Maps `[N, h, w, C]` as tokens `[N, 16 C, h w / 16]`: by channel, then patches, then pixels, both row by row."""
     _, height, width, channels = image.shape
     cut = tf.reshape(image, [-1, GRID, height // GRID, GRID, width // GRID, channels])
     cut = tf.transpose(cut, (0, 5, 1, 3, 2, 4))

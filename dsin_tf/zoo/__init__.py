@@ -10,6 +10,7 @@ target. Each is a folder here that `models.save` wrote, with card.json beside.
 Weights that others publish are read from their files:
 
     model = dsin_tf.zoo.import_dsin(prefix)     # a TensorFlow 1 checkpoint of DSIN's authors
+    model = dsin_tf.zoo.import_ndic(path)       # a PyTorch checkpoint of NDIC's
 """
 
 import json
@@ -44,3 +45,10 @@ def import_dsin(prefix, **settings):
     from dsin_tf.zoo import dsin_import  # needs TensorFlow, the rest here does not
 
     return dsin_import.import_dsin(prefix, **settings)
+
+
+def import_ndic(path, **settings):
+    """The model with the weights of a checkpoint of NDIC's authors; see `ndic_import.import_ndic`."""
+    from dsin_tf.zoo import ndic_import
+
+    return ndic_import.import_ndic(path, **settings)

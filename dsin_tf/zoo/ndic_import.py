@@ -136,7 +136,7 @@ def _is_conv(name):
 
 
 def _check(path, expected, found):
-    """Raises PublishedWeightsError unless `found`, {our name: (their name, array)}, is `expected`, {our name: shape}."""
+    """Raises an error unless `found`, {our name: (their name, array)}, is `expected`, {our name: shape}."""
     wrong = []
     for key in sorted({*expected, *found}):
         theirs, array = found.get(key, (key, None))
