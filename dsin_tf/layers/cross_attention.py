@@ -43,24 +43,38 @@ class CrossAttention(tf.keras.layers.Layer):
             dense(HEADS * WIDTH, "value", use_bias=False),
         )
         self._out = dense(WIDTH, "out")
-        self._dropout = tf.keras.layers.Dropout(_DROPOUT, seed=seeds(), name="dropout")
         self._dense = dense
         self._unpack = None
 
     def build(self, input_shape):
         shape, _ = input_shape
-        self._unpack = self._dense(shape[1] * shape[2] // GRID**2, "unpack")
+        length = shape[1] * shape[2] // GRID**2
+        self._unpack = self._dense(length, "unpack")
+        for layer, width in (
+            *((layer, length) for layer in (self._embed_a, self._embed_g)),
+            *((layer, WIDTH) for layer in (self._norm, self._query, self._key, self._value, self._unpack)),
+            (self._out, HEADS * WIDTH),
+        ):
+            with tf.name_scope(layer.name):
+                layer.build((None, None, width))
         super().build(input_shape)
 
-    def call(self, inputs, training=False):
-        """`[N, h, w, C]` of maps `(a, g)`; h and w divide by 4."""
+    def call(self, inputs, noise=None):
+        """`[N, h, w, C]` of maps `(a, g)`; h and w divide by 4.
+
+        Args:
+          inputs: (a, g).
+          noise: for training: draws uniform noise in +-1/2 of a tensor's shape, which says what drops out.
+        """
         a, g = inputs
         asking = self._norm(self._embed_a(to_tokens(a)))
         answering = self._norm(self._embed_g(to_tokens(g)))
         q, k, v = (_heads(x) for x in (self._query(asking), self._key(answering), self._value(answering)))
         found = attend(q, k, v)  # [N, heads, tokens, width]
         found = tf.reshape(tf.transpose(found, (0, 2, 1, 3)), [tf.shape(a)[0], -1, HEADS * WIDTH])
-        found = self._dropout(self._out(found), training=training)
+        found = self._out(found)
+        if noise is not None:
+            found = tf.where(noise(found) < _DROPOUT - 0.5, 0.0, found / (1 - _DROPOUT))
         return from_tokens(self._unpack(found), *a.shape[1:])
 
 

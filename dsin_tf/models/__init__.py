@@ -27,6 +27,7 @@ _CLASSES = {
     "dsin": ("dsin", "DSIN"),
     "ndic_balle2017": ("ndic", "NDICBalle2017"),
     "ndic_balle2018": ("ndic", "NDICBalle2018"),
+    "ndic_cam": ("ndic_cam", "NDICCam"),
 }
 
 

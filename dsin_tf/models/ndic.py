@@ -78,12 +78,16 @@ class NDIC(codec.TransformCodec):
         self.analysis = layers.analysis(make, filters)
         self.analysis_w = layers.analysis(make, filters, name="analysis_w")
         self.analysis_y = layers.analysis(make, filters, name="analysis_y")
-        self.synthesis = layers.synthesis(make, filters)
+        self.synthesis = self._make_decoder(make, filters)
         self.synthesis_y = layers.synthesis(make, filters, name="synthesis_y")
         self.prior_w = factorized.FactorizedPrior(filters, seed=make.next_seed(), name="prior_w")
-        encoders, decoders = (self.analysis, self.analysis_w, self.analysis_y), (self.synthesis, self.synthesis_y)
-        self.build_networks(*((network, 3) for network in encoders), *((network, 2 * filters) for network in decoders))
+        self.build_networks(*((network, 3) for network in (self.analysis, self.analysis_w, self.analysis_y)))
+        self.build_networks(*((network, 2 * filters) for network in (self.synthesis, self.synthesis_y)))
         self.coder, self.coder_y = self._make_coder(make, filters, ""), self._make_coder(make, filters, "_y")
+
+    def _make_decoder(self, make, filters):
+        """D_x."""
+        return layers.synthesis(make, filters)
 
     def _make_coder(self, make, filters, suffix):
         """An object of `entropy.latents`, for private latents; its layers become attributes, named with the suffix."""
@@ -110,11 +114,16 @@ class NDIC(codec.TransformCodec):
         v_y, w = (tf.cast(network(self.normalize(y)), tf.float32) for network in (self.analysis_y, self.analysis_w))
         if training:
             w += _COMMON_DEVIATION * self.noise(w, _COMMON_STREAM, normal=True)
-        of_x = self.result(x, self.synthesize(tf.concat([v_x, w], axis=-1)), bits_x)
-        of_y = self.result(y, self.synthesize(tf.concat([v_y, w], axis=-1), self.synthesis_y), self.coder_y.bits(v_y))
+        x_hat, y_hat = self.decode(tf.concat([v_x, w], axis=-1), tf.concat([v_y, w], axis=-1), training)
+        of_x, of_y = self.result(x, x_hat, bits_x), self.result(y, y_hat, self.coder_y.bits(v_y))
         pixels = tf.cast(tf.shape(x)[1] * tf.shape(x)[2], tf.float32)
         rates = {"bpp_y": of_y["bpp_estimated"], "bpp_w": self.prior_w.bits(w) / pixels}
         return {**of_x, "y_hat": of_y["x_hat"], **rates, "v_x": v_x, "v_y": v_y, "w": w, "y": y, **more}
+
+    def decode(self, of_x, of_y, training=False):
+        """The padded images (x_hat, y_hat) in [0, 1] of private and common latents, both `[N, h, w, 2 filters]`."""
+        del training
+        return self.synthesize(of_x), self.synthesize(of_y, self.synthesis_y)
 
     def synthesize(self, latents, network=None):
         """The padded image in [0, 1] of private and common latents `[N, h, w, 2 filters]`.

@@ -1,10 +1,11 @@
-"""Reads the weights that NDIC's authors publish: checkpoints of their PyTorch code.
+"""Reads the weights that NDIC's authors publish, and those of NDIC-CAM: checkpoints of their PyTorch code.
 
     model = dsin_tf.zoo.import_ndic("ours+balle17_MS-SSIM_lambda3e-05.pt", lmbda=3e-5)
 
 Mital, Özyılkan, Garjani and Gündüz, "Neural distributed image compression using common information", DCC 2022,
-https://arxiv.org/abs/2106.11723. Their kernels are stored [out, in, height, width], of transposed convolutions
-[in, out, height, width]; GDN's parameters and those of the priors lie as tensorflow-compression's do.
+https://arxiv.org/abs/2106.11723, and "Neural distributed image compression with cross-attention feature alignment",
+WACV 2023, https://arxiv.org/abs/2207.08489. Their kernels are stored [out, in, height, width], of transposed
+convolutions [in, out, height, width]; GDN's parameters and those of the priors lie as tensorflow-compression's do.
 """
 
 import numpy as np
@@ -14,6 +15,18 @@ from dsin_tf.models import storage
 from dsin_tf.zoo import torch_checkpoint
 
 _PRIOR = "DeepFactorized/"
+# Layers of the cross-attention.
+_ATTENTION = {
+    "to_patch_embedding_x.1": "embed_a",
+    "to_patch_embedding_y.1": "embed_g",
+    "norm": "norm",
+    "attn.to_qkv_x": "of_a",
+    "attn.to_qkv_y": "of_g",
+    "attn.to_out.0": "out",
+    "unpack_embedding_y.0": "unpack",
+}
+# What is used of the joint projections of a and g: our layers and their part of the rows, of [q | k | v].
+_PROJECTIONS = {"of_a": {"query": 0}, "of_g": {"key": 1, "value": 2}}
 
 
 class PublishedWeightsError(ValueError):
@@ -29,8 +42,9 @@ def import_ndic(path, **settings):
         `decoder="corrected"` for weights that were trained with the corrected code.
 
     Returns:
-      An `ndic_balle2017` or `ndic_balle2018`, or without side information a `balle2017` or `balle2018`, whichever the
-      weights are of, not yet prepared for coding.
+      An `ndic_balle2017`, `ndic_balle2018` or `ndic_cam` (for which the settings name the `size` of the images, if it is
+      not 128x256), or without side information a `balle2017` or `balle2018`, whichever the weights are of; not yet
+      prepared for coding.
 
     Raises:
       torch_checkpoint.TorchCheckpointError: the file cannot be read.
@@ -60,7 +74,11 @@ def published_names(name):
         return {**own, "entropy_bottleneck": "prior"}
     _transform(own, "_cor", "_y", 4)
     _transform(own, "_w", "_w", 4, has_decoder=False)
-    if name == "ndic_balle2017":
+    if name == "ndic_cam":
+        for i in (1, 2, 3):
+            for theirs, ours in _ATTENTION.items():
+                own[f"ca{i}.{theirs}"] = f"synthesis/attention{i}/{ours}"
+    if name != "ndic_balle2018":
         priors = ("entropy_bottleneck_hx", "entropy_bottleneck_hy", "entropy_bottleneck")
     else:
         _hyper(own, "ha_primary_image", "hs_primary_image", "")
@@ -102,6 +120,8 @@ def _state(path):
 
 def _model_name(path, weights):
     """Which model has weights of these names."""
+    if any(key.startswith("ca1.") for key in weights):
+        return "ndic_cam"
     has_hyper = any(key.startswith(("ha.", "ha_primary_image.")) for key in weights)
     with_side = any(key.startswith("conv1_w.") for key in weights)
     return ("ndic_" if with_side else "") + ("balle2018" if has_hyper else "balle2017")
@@ -116,6 +136,8 @@ def _renamed(name, weights):
         ours = layers.get(prefix)
         if ours is None:
             renamed[key] = key, array
+        elif "/attention" in ours:
+            renamed.update(_of_attention(ours, key, leaf, array))
         elif leaf == "weight":
             renamed[f"{ours}/kernel"] = key, np.transpose(array, (2, 3, 1, 0) if _is_conv(ours) else (2, 3, 0, 1))
         elif leaf in ("beta", "gamma"):
@@ -128,6 +150,17 @@ def _renamed(name, weights):
         else:
             renamed[f"{ours}/{leaf}"] = key, array
     return renamed
+
+
+def _of_attention(ours, key, leaf, array):
+    """As of `_renamed`, for a weight of a linear layer or normalisation."""
+    scope, _, layer = ours.rpartition("/")
+    if layer in _PROJECTIONS:
+        parts = np.split(array.T, 3, axis=1) if len(array) % 3 == 0 else [array.T] * 3
+        return {f"{scope}/{part}/kernel": (key, parts[third]) for part, third in _PROJECTIONS[layer].items()}
+    if layer == "norm":
+        return {f"{ours}/{'gamma' if leaf == 'weight' else 'beta'}": (key, array)}
+    return {f"{ours}/{'kernel' if leaf == 'weight' else leaf}": (key, array.T)}
 
 
 def _is_conv(name):

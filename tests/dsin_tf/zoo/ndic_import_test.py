@@ -52,14 +52,34 @@ def numbers(name, seed=0):
             conv(f"deconv{i}{suffix}", 3 if i == count else N, 2 * N if with_side and i == 1 else N, k, up=True)
         for i in range(1, count):
             gdn(f"igdn{i + (count == 3)}{suffix}")
+    if name == "ndic_cam":
+        for i in (1, 2, 3):
+            length = 2 * 2 * 4 ** (i - 1)  # of a token, of images of 64x64
+            for key, *shape in (
+                ("to_patch_embedding_x.1.weight", 256, length),
+                ("to_patch_embedding_x.1.bias", 256),
+                ("to_patch_embedding_y.1.weight", 256, length),
+                ("to_patch_embedding_y.1.bias", 256),
+                ("unpack_embedding_y.0.weight", length, 256),
+                ("unpack_embedding_y.0.bias", length),
+                ("norm.weight", 256),
+                ("norm.bias", 256),
+                ("attn.to_qkv_x.weight", 6144, 256),
+                ("attn.to_qkv_y.weight", 6144, 256),
+                ("attn.to_out.0.weight", 256, 2048),
+                ("attn.to_out.0.bias", 256),
+            ):
+                add(f"ca{i}.{key}", *shape)
+        for i, out in ((2, N), (3, N), (4, 3)):
+            conv(f"deconv{i}", out, 2 * N, 5, up=True)
     for branch in ("_primary_image", "_cor_image") if with_side else ("",) if hyper else ():
         if hyper:
             for i, k in ((1, 3), (2, 5), (3, 5)):
                 conv(f"ha{branch}.conv_h{i}", N, N, k, bias=i < 3)
             for i, k in ((4, 5), (5, 5), (6, 3)):
                 conv(f"hs{branch}.conv_h{i}", N, N, k, up=True)
-    endings = {"ndic_balle2017": ("_hx", "_hy", ""), "ndic_balle2018": ("_sigma_x", "_sigma_y", "_common_info")}
-    for ending in endings.get(name, ("",)):
+    endings = {"ndic_balle2018": ("_sigma_x", "_sigma_y", "_common_info")}
+    for ending in endings.get(name, ("_hx", "_hy", "")) if with_side else ("",):
         prior(f"entropy_bottleneck{ending}")
     return state
 
@@ -90,6 +110,41 @@ def gdn(x, state, key, inverse=False):
     gamma = state[f"{key}.gamma"].astype(np.float64) ** 2 - PEDESTAL
     norm = np.sqrt(beta + x**2 @ gamma)
     return x * norm if inverse else x / norm
+
+
+def aligned(a, g, state, key):
+    """The cross-attention of the released code, one token after the other, for maps `[h, w, C]`."""
+
+    def cut(image):
+        (height, width, channels), k = image.shape, 4
+        h, w = height // k, width // k
+        parts = [(c, i, j) for c in range(channels) for i in range(k) for j in range(k)]
+        return [np.s_[i * h : (i + 1) * h, j * w : (j + 1) * w, c] for c, i, j in parts]
+
+    def linear(x, name):
+        return x @ state[f"{key}.{name}.weight"].T.astype(float) + state.get(f"{key}.{name}.bias", 0)
+
+    def norm(x):
+        x = (x - x.mean(axis=1, keepdims=True)) / np.sqrt(x.var(axis=1, keepdims=True) + 1e-5)
+        return x * state[f"{key}.norm.weight"] + state[f"{key}.norm.bias"]
+
+    of_a, of_g = (
+        linear(
+            norm(linear(np.array([x[place].ravel() for place in cut(x)]), f"to_patch_embedding_{end}.1")),
+            f"attn.to_qkv_{end}",
+        )
+        for x, end in ((a, "x"), (g, "y"))
+    )
+    found = []
+    for head in range(8):
+        q, k, v = (x[:, start + 256 * head :][:, :256] for x, start in ((of_a, 0), (of_g, 2048), (of_g, 4096)))
+        scores = np.exp(q @ k.T / 16)
+        found.append(scores / scores.sum(axis=1, keepdims=True) @ v)
+    out = linear(linear(np.concatenate(found, axis=1), "attn.to_out.0"), "unpack_embedding_y.0")
+    result = np.zeros(a.shape)
+    for place, token in zip(cut(a), out):
+        result[place] = token.reshape(result[place].shape)
+    return result
 
 
 def encode(x, state, suffix="", strides=(2, 2, 2, 2)):
@@ -133,6 +188,27 @@ def test_the_image_is_that_of_the_formulas(name, decoder, pair, tmp_path):
     assert np.abs(v_x).max() > 1
     x_hat = decode(np.concatenate([v_x, w], axis=-1), state, order)
     np.testing.assert_allclose(out["x_hat"][0] / 255, x_hat, atol=1e-5 * np.abs(x_hat).max())
+
+
+def test_the_image_of_the_successor_is_that_of_the_formulas(pair, tmp_path):
+    state = numbers("ndic_cam")
+    model = imported(tmp_path, state, size=(64, 64))
+    assert (model.name, model.settings["alpha"], model.settings["beta"]) == ("ndic_cam", 0, 0)
+    x, y = (image / 255.0 for image in pair)
+    of_y = np.concatenate([encode(y, state, "_cor"), encode(y, state, "_w")], axis=-1)
+    of_x = np.concatenate([np.round(encode(x, state)), encode(y, state, "_w")], axis=-1)
+    for i in (1, 2, 3):
+        of_y = gdn(spread(of_y, state, f"deconv{i}_cor", 2), state, f"igdn{i}_cor", inverse=True)
+        a = gdn(spread(of_x, state, f"deconv{i}", 2), state, f"igdn{i}", inverse=True)
+        of_x = np.concatenate([a, aligned(a, of_y, state, f"ca{i}")], axis=-1)
+    x_hat = spread(of_x, state, "deconv4", 2)
+    out = model((pair[0][None], pair[1][None]))
+    np.testing.assert_allclose(out["x_hat"][0] / 255, x_hat, atol=2e-5 * np.abs(x_hat).max())
+
+
+def test_weights_for_another_size_are_named(tmp_path):
+    with pytest.raises(ndic_import.PublishedWeightsError, match="attention1|ca1"):
+        imported(tmp_path, numbers("ndic_cam"))
 
 
 def test_old_names_of_the_common_branch_are_known(pair, tmp_path):
