@@ -1,4 +1,4 @@
-"""NDIC, common and private information, and the codecs without side information that it compares with.
+"""NDIC, common and private information; its successor NDIC-CAM; and the codecs without y that it compares with.
 
     python -m experiments.ndic --mode=train --model=ndic_balle2017 --preset=small --lmbda=0.0008,0.0024 \\
         --dataset=kitti_small --data_dir=DIR --workdir=runs/ndic_balle2017
@@ -8,6 +8,8 @@
     python -m experiments.ndic --mode=compress --workdir=runs/ndic/lmbda_0.0008 --input=x.png --output=x.dsin
     python -m experiments.ndic --mode=decompress --workdir=runs/ndic/lmbda_0.0008 --input=x.dsin --side=y.png \\
         --output=x_hat.png
+    python -m experiments.ndic --mode=import --checkpoint=ours+balle17_MSE_lambda0.0008.pt --lmbda=0.0008 \\
+        --distortion=mse --workdir=runs/ndic_authors
 
 Preset paper has the decoder that gave the published weights and curves, in which one layer is applied twice and another
 never; the other presets have the corrected one. --decoder chooses.
@@ -15,6 +17,7 @@ never; the other presets have the corrected one. --decoder chooses.
 
 from absl import flags
 
+from dsin_tf import zoo
 from experiments import balle, codec_driver, common
 
 # The authors' lists; not all of them are plotted.
@@ -33,14 +36,22 @@ LAMBDAS = {
         *(4e-6, 8e-6, 1.2e-5, 1.6e-5, 2e-5, 3e-5, 4.5e-5, 6e-5, 7e-5, 8e-5, 9e-5),
         *(1e-4, 1.4e-4, 1.8e-4, 2.2e-4, 2.6e-4),
     ),
+    # Of KITTI Stereo; nothing was published for MSE.
+    ("ndic_cam", "ms-ssim"): (3e-5, 4.5e-5, 6e-5, 1.1e-4, 1.8e-4, 2.2e-4, 3e-4),
     ("balle2017", "mse"): (2e-4, 4e-4, 8e-4, 0.0014, 0.002, 0.0026, 0.0032, 0.0036, 0.0044, 0.0048),
     ("balle2017", "ms-ssim"): (4e-6, 1.2e-5, 3e-5, 3.7e-5, 4.5e-5, 6e-5, 9e-5, 1.2e-4, 1.4e-4, 1.6e-4, 1.8e-4),
 }
 
 FAMILY = codec_driver.Family(
-    models={"ndic_balle2017": "NDIC (Ballé 2017)", "ndic_balle2018": "NDIC (Ballé 2018)", **balle.FAMILY.models},
+    models={
+        "ndic_balle2017": "NDIC (Ballé 2017)",
+        "ndic_balle2018": "NDIC (Ballé 2018)",
+        "ndic_cam": "NDIC-CAM",
+        **balle.FAMILY.models,
+    },
     training=balle.FAMILY.training,
     published_rates=LAMBDAS,
+    import_weights=zoo.import_ndic,
 )
 
 

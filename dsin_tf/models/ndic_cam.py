@@ -78,7 +78,8 @@ class NDICCam(ndic.NDICBalle2017):
 
     def call(self, inputs, training=False):
         self._check_size(inputs[0].shape[1:3])
-        return super().call(inputs, training)
+        # Graphs learn the size of images only when they run, but the attention is built for one.
+        return super().call([tf.ensure_shape(image, (None, *self.size, 3)) for image in inputs], training)
 
     # Coding.
 

@@ -42,8 +42,8 @@ def import_ndic(path, **settings):
         `decoder="corrected"` for weights that were trained with the corrected code.
 
     Returns:
-      An `ndic_balle2017`, `ndic_balle2018` or `ndic_cam` (for which the settings name the `size` of the images, if it is
-      not 128x256), or without side information a `balle2017` or `balle2018`, whichever the weights are of; not yet
+      An `ndic_balle2017`, `ndic_balle2018` or `ndic_cam` (whose settings name the `size` of the images, if it is not
+      128x256), or without side information a `balle2017` or `balle2018`, whichever the weights are of; not yet
       prepared for coding.
 
     Raises:
