@@ -5,8 +5,8 @@ WACV 2023, https://arxiv.org/abs/2207.08489; in the form of the released code (g
 
 A token is one sixteenth of one channel: channels are cut into 4 x 4 patches, each channel for itself, so there are
 sixteen tokens a channel whatever the size of the map, and a token may take from any channel and place of the other map.
-There is no code of positions. Heads are as wide as the model, 256, so that eight of them have 2048 numbers inside.
-Since a token's length is that of a patch, the weights belong to one size of map.
+There is no code of positions. Each head is as wide as the model, so that eight of 256 have 2048 numbers inside. Since a
+token's length is that of a patch, the weights belong to one size of map.
 
 What that code computes and throws away is not computed here: the keys and values of the asking map, the queries of the
 answering one. Their weights, a sixth of the model, are left out.
@@ -15,7 +15,6 @@ answering one. Their weights, a sixth of the model, are left out.
 import tensorflow as tf
 
 GRID = 4
-WIDTH, HEADS = 256, 8
 _DROPOUT = 0.1
 _SCORES_AT_ONCE = 2**24  # of all heads; a map of 192 channels has 75 million
 
@@ -24,26 +23,25 @@ class CrossAttention(tf.keras.layers.Layer):
     """What the answering map g has that is most like the asking map a: float `[N, h, w, C]` of both.
 
     Args:
+      width: numbers of an embedded token, and of each head.
+      heads: how many.
       seeds: a function that gives a new seed at every call.
       name: of the layer.
     """
 
-    def __init__(self, seeds, name):
+    def __init__(self, width, heads, seeds, name):
         super().__init__(name=name)
 
         def dense(units, name, use_bias=True):
             return _Dense(units, seeds(), use_bias, name=name)
 
-        self._seeds = seeds
-        self._embed_a, self._embed_g = dense(WIDTH, "embed_a"), dense(WIDTH, "embed_g")
+        self._width, self._heads, self._dense = width, heads, dense
+        self._embed_a, self._embed_g = dense(width, "embed_a"), dense(width, "embed_g")
         self._norm = tf.keras.layers.LayerNormalization(epsilon=1e-5, name="norm")
-        self._query = dense(HEADS * WIDTH, "query", use_bias=False)
-        self._key, self._value = (
-            dense(HEADS * WIDTH, "key", use_bias=False),
-            dense(HEADS * WIDTH, "value", use_bias=False),
+        self._query, self._key, self._value = (
+            dense(heads * width, name, use_bias=False) for name in ("query", "key", "value")
         )
-        self._out = dense(WIDTH, "out")
-        self._dense = dense
+        self._out = dense(width, "out")
         self._unpack = None
 
     def build(self, input_shape):
@@ -52,8 +50,8 @@ class CrossAttention(tf.keras.layers.Layer):
         self._unpack = self._dense(length, "unpack")
         for layer, width in (
             *((layer, length) for layer in (self._embed_a, self._embed_g)),
-            *((layer, WIDTH) for layer in (self._norm, self._query, self._key, self._value, self._unpack)),
-            (self._out, HEADS * WIDTH),
+            *((layer, self._width) for layer in (self._norm, self._query, self._key, self._value, self._unpack)),
+            (self._out, self._heads * self._width),
         ):
             with tf.name_scope(layer.name):
                 layer.build((None, None, width))
@@ -69,13 +67,18 @@ class CrossAttention(tf.keras.layers.Layer):
         a, g = inputs
         asking = self._norm(self._embed_a(to_tokens(a)))
         answering = self._norm(self._embed_g(to_tokens(g)))
-        q, k, v = (_heads(x) for x in (self._query(asking), self._key(answering), self._value(answering)))
+        q, k, v = (self._split(x) for x in (self._query(asking), self._key(answering), self._value(answering)))
         found = attend(q, k, v)  # [N, heads, tokens, width]
-        found = tf.reshape(tf.transpose(found, (0, 2, 1, 3)), [tf.shape(a)[0], -1, HEADS * WIDTH])
+        found = tf.reshape(tf.transpose(found, (0, 2, 1, 3)), [tf.shape(a)[0], -1, self._heads * self._width])
         found = self._out(found)
         if noise is not None:
             found = tf.where(noise(found) < _DROPOUT - 0.5, 0.0, found / (1 - _DROPOUT))
         return from_tokens(self._unpack(found), *a.shape[1:])
+
+    def _split(self, x):
+        """`[N, tokens, heads * width]` to `[N, heads, tokens, width]`; a head's numbers lie side by side."""
+        x = tf.reshape(x, [tf.shape(x)[0], x.shape[1], self._heads, self._width])
+        return tf.transpose(x, (0, 2, 1, 3))
 
 
 def to_tokens(image):
@@ -102,12 +105,6 @@ def attend(q, k, v):
         scores = tf.nn.softmax(tf.matmul(q[:, :, first : first + at_once] * scale, k, transpose_b=True))
         parts.append(tf.matmul(scores, v))
     return tf.concat(parts, axis=2)
-
-
-def _heads(x):
-    """`[N, tokens, heads * width]` to `[N, heads, tokens, width]`; a head's numbers lie side by side."""
-    x = tf.reshape(x, [tf.shape(x)[0], x.shape[1], HEADS, WIDTH])
-    return tf.transpose(x, (0, 2, 1, 3))
 
 
 class _Dense(tf.keras.layers.Dense):

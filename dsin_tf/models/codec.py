@@ -333,12 +333,14 @@ class Codec(tf.keras.Model):
         """The padded image in [0, 1] of latents `[N, h, w, C]`."""
         return self.synthesis(latents)
 
-    def picture(self, header, latents):
-        """The image of a file's header, uint8 `[H, W, 3]`, from its latents `[1, h, w, C]`."""
+    def picture(self, header, latents, rounded=True):
+        """The image of a file's header, uint8 `[H, W, 3]`, from its latents `[1, h, w, C]`.
+
+        With `rounded` off it is float32, 0 ... 255 but for what is over, as the synthesis makes it.
+        """
 
         def pixels(y):
-            x_hat = tf.round(255 * tf.cast(self.synthesize(y), tf.float32))
-            return tf.cast(tf.clip_by_value(x_hat, 0, 255), tf.uint8)
+            return to_pixels(self.synthesize(y), rounded)
 
         x_hat = layers.in_strips(pixels, latents, 16, _SYNTHESIS_HALO)
         return x_hat[0, : header.height, : header.width].numpy()
@@ -427,15 +429,16 @@ class TransformCodec(Codec):
         """The file, bytes, of one image, uint8 `[H, W, 3]` of any size."""
         return self.pack(x, self.coder.compress(self.analyze(x), self.symbols))
 
-    def decompress(self, blob, max_pixels=bitstream.MAX_PIXELS):
+    def decompress(self, blob, max_pixels=bitstream.MAX_PIXELS, rounded=True):
         """The image, uint8 `[H, W, 3]`, of a file that `compress` wrote; see `unpack` for errors.
 
         Args:
           blob: bytes, the whole file.
           max_pixels: refuse larger images. Memory and time of decoding grow with them.
+          rounded: off for float32 neither clipped nor rounded, which papers measure PSNR on.
         """
         header, latents = self.decode_latents(blob, max_pixels)
-        return self.picture(header, latents[self.latents_name])
+        return self.picture(header, latents[self.latents_name], rounded)
 
     def decode_latents(self, blob, max_pixels=bitstream.MAX_PIXELS):
         """The first half of `decompress`: the header and the latents' integers, float32 `[1, h, w, C]`, by name."""
@@ -443,6 +446,12 @@ class TransformCodec(Codec):
         decoded = self.coder.decompress(strings, lambda cell: self.latent_shape(header, cell))
         decoded = {self.latents_name: decoded.pop("latents"), **decoded}
         return header, {name: tf.cast(values[None], tf.float32) for name, values in decoded.items()}
+
+
+def to_pixels(x_hat, rounded=True):
+    """An image in [0, 1] as uint8; with `rounded` off as float32 times 255 and nothing else."""
+    x_hat = 255 * tf.cast(x_hat, tf.float32)
+    return tf.cast(tf.clip_by_value(tf.round(x_hat), 0, 255), tf.uint8) if rounded else x_hat
 
 
 def psnr(x, x_hat):

@@ -152,13 +152,14 @@ class NDIC(codec.TransformCodec):
     def decoder_networks(self):
         return (self.synthesis, self.analysis_w)
 
-    def decompress(self, blob, y, max_pixels=bitstream.MAX_PIXELS):
+    def decompress(self, blob, y, max_pixels=bitstream.MAX_PIXELS, rounded=True):
         """The image, uint8 `[H, W, 3]`, of a file that `compress` wrote; see `unpack` for errors.
 
         Args:
           blob: bytes, the whole file.
           y: the side information, uint8, of the same size.
           max_pixels: refuse larger images. Memory and time of decoding grow with them.
+          rounded: off for float32 neither clipped nor rounded, which the paper measures PSNR on.
 
         Raises:
           images.ImageError: y is no image, or of another size.
@@ -167,7 +168,7 @@ class NDIC(codec.TransformCodec):
         header, _ = self.unpack(blob, self.coder.count, max_pixels)
         self.check_side(y, header)
         _, decoded = self.decode_latents(blob, max_pixels)
-        return self.picture(header, tf.concat([decoded["v_x"], self.analyze(y, self.analysis_w)], axis=-1))
+        return self.picture(header, tf.concat([decoded["v_x"], self.analyze(y, self.analysis_w)], axis=-1), rounded)
 
 
 class NDICBalle2017(NDIC):

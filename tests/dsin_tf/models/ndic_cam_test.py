@@ -48,10 +48,11 @@ def attention_by_hand(layer, a, g):
 
     asking, answering = norm(dense(tokens(a), "embed_a")), norm(dense(tokens(g), "embed_g"))
     q, k, v = dense(asking, "query"), dense(answering, "key"), dense(answering, "value")
+    width = asking.shape[1]
     heads = []
-    for head in range(8):
-        mine = np.s_[:, 256 * head : 256 * (head + 1)]
-        scores = np.exp(q[mine] @ k[mine].T / 16)
+    for head in range(q.shape[1] // width):
+        mine = np.s_[:, width * head : width * (head + 1)]
+        scores = np.exp(q[mine] @ k[mine].T / np.sqrt(width))
         heads.append(scores / scores.sum(axis=1, keepdims=True) @ v[mine])
     out = dense(dense(np.concatenate(heads, axis=1), "out"), "unpack")
     result = np.zeros(a.shape)
@@ -61,10 +62,14 @@ def attention_by_hand(layer, a, g):
     return result
 
 
-@pytest.mark.parametrize(("at_once", "seed"), [(2**24, 0), (2**11, 1)])  # all queries, or 5 of 48 at a time
-def test_attention_is_that_of_the_released_code(at_once, seed, monkeypatch):
+@pytest.mark.parametrize(
+    # All queries, or 5 of 48 at a time.
+    ("width", "heads", "at_once", "seed"),
+    [(256, 8, 2**24, 0), (256, 8, 2**11, 1), (20, 3, 2**24, 2)],
+)
+def test_attention_is_that_of_the_released_code(width, heads, at_once, seed, monkeypatch):
     monkeypatch.setattr(cross_attention, "_SCORES_AT_ONCE", at_once)
-    layer = cross_attention.CrossAttention(iter(range(100)).__next__, "attention")
+    layer = cross_attention.CrossAttention(width, heads, iter(range(100)).__next__, "attention")
     layer.build(((None, 8, 12, 3),) * 2)
     rng = np.random.default_rng(seed)
     for variable in layer._norm.weights:
