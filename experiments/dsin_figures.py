@@ -16,20 +16,16 @@ Each writes its numbers as JSON and CSV, and the picture as PNG and SVG, into --
 first; for 6 and 10 with --pictures and one --pictures_dir for all; for 7 both runs, on the images it is told of.
 """
 
-import dataclasses
-import json
-import re
 from pathlib import Path
 
 import matplotlib
 import numpy as np
 from absl import flags
 from matplotlib.figure import Figure
-from rich.console import Console
 
-from dsin_tf import data, files
-from eval import curves, figures, match_error, metrics, rd_results, report, strips, tables
-from experiments import codec_driver, common, kept_pictures
+from dsin_tf import data
+from eval import figures, match_error, metrics, rd_results, tables
+from experiments import codec_driver, common, figure_files, kept_pictures
 
 # The methods that each figure compares; the paper's Fig. 5 to 7 are without the mask, its release is with it.
 _CURVES = {
@@ -85,26 +81,7 @@ def main(argv):
             made = compare_side_images(workdir, source, protocol, values.count, values.weights)
         else:
             made = measure_matches(workdir, source, protocol, values.weights)
-    for each in made:
-        each.write(out)
-        Console().print(tables.to_terminal(each.table))
-    print(f"Written: {', '.join(str(out / each.stem) for each in made)} (.json, .csv, .png, .svg)")
-
-
-@dataclasses.dataclass(frozen=True)
-class Made:
-    """A figure with its numbers: `data` goes into the JSON, `table` into the CSV."""
-
-    stem: str
-    data: dict
-    table: tables.Table
-    figure: Figure
-
-    def write(self, folder):
-        """Writes the four files."""
-        files.write_text(folder / f"{self.stem}.json", json.dumps(self.data, indent=1, allow_nan=False) + "\n")
-        files.write_text(folder / f"{self.stem}.csv", tables.to_csv(self.table))
-        figures.save(self.figure, folder / self.stem)
+    figure_files.write_all(made, out)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -112,63 +89,9 @@ class Made:
 
 
 def compare_curves(number, patterns, key):
-    """Rate and distortion of the methods that a figure compares.
-
-    Args:
-      number: "5", "8" or "11".
-      patterns: results files, may hold wildcards.
-      key: column.
-
-    Returns:
-      A `Made` for each data set that the results are of.
-    """
-    loaded = [(rd_results.load(path), Path(path)) for path in report.find(patterns)]
-    loaded = [(result, path) for result, path in loaded if result.meta["method"] in _CURVES[number]]
-    if not loaded:
-        raise common.UserError(
-            f"--results={','.join(patterns)}: holds no result of {', '.join(_CURVES[number])}, which figure {number} "
-            "compares. Evaluate these first."
-        )
-    style = figures.styles([result for result, _ in loaded])
-    made = []
-    for group in report.group(loaded):
-        results = sorted(group.results, key=lambda result: _CURVES[number].index(result.meta["method"]))
-        figure = figures.rate_distortion(results, key, title=group.title, limits=_learned(results, key), style=style)
-        if figure is None:
-            raise common.UserError(
-                f"--metric={key}: no rate is reached by every image of {group.title} in any of {len(results)} results, "
-                "or none has this column. Train at rates that lie closer, or choose another metric."
-            )
-        rates = [rate for rate in report.RATES if any(curves.mean_at(r, key, rate).value is not None for r in results)]
-        table = tables.rate_table(results, key, rates) if rates else tables.points_table(results)
-        made.append(Made(f"fig{number}_{group.slug}", _curves(group, results, key), table, figure))
-    return made
-
-
-def _learned(results, key):
-    """The rates that learned codecs have, where the figure is about them; None leaves the choice to the plot."""
-    drawn = [curves.mean_curve(r, key)[0] for r in results if r.meta["method"].startswith(("dsin", "cpm"))]
-    rates = np.concatenate([np.empty(0), *drawn])
-    return (rates.min() / 1.08, rates.max() * 1.08) if rates.size else None
-
-
-def _curves(group, results, key):
-    """The data of a plot: what was measured, and the curves as they are drawn."""
-    drawn = []
-    for result in results:
-        rates, means = curves.mean_curve(result, key)
-        drawn.append(
-            {
-                "name": result.name,
-                "method": result.meta["method"],
-                "rate": result.meta["rate"],
-                "settings": result.meta.get("settings"),
-                "points": {"bpp": result.results["bpp"], key: result.results.get(key)},
-                "curve": {"bpp": rates.tolist(), key: means.tolist()},
-            }
-        )
-    measured_on = {name: group.meta.get(name) for name in ("dataset", "split", "protocol", "data_digest", "images")}
-    return {"metric": key, **measured_on, "methods": drawn}
+    """Rate and distortion of the methods that figure "5", "8" or "11" compares; see `figure_files.curves_of`."""
+    learned = ("cpm", "dsin", "dsin-no_mask", "dsin-no_si", "dsin-raw_y")
+    return figure_files.curves_of(f"fig{number}", _CURVES[number], learned, patterns, key)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -176,38 +99,8 @@ def _curves(group, results, key):
 
 
 def compare_pictures(number, folder):
-    """Strips of the methods that a figure compares.
-
-    Args:
-      number: "6" or "10".
-      folder: holds a folder for each image; see `kept_pictures`.
-
-    Returns:
-      A `Made` for each image.
-    """
-    found = sorted(path.parent for path in Path(folder).glob("*/x.png"))
-    if not found:
-        raise common.UserError(f"--pictures={folder}: holds no pictures. Evaluate with --pictures and --pictures_dir.")
-    made = []
-    for each in found:
-        strip = strips.load(each, methods=_STRIPS[number])
-        rows, panels = [], []
-        for panel in strip.panels:
-            if panel.about:
-                numbers = {key: panel.about.get(key) for key in ("bpp", "psnr-rgb", "ms-ssim-rgb")}
-                panels.append({"method": panel.key, "label": panel.label, **numbers})
-                cells = [tables.Cell(value, digits) for value, digits in zip(numbers.values(), (4, 2, 4))]
-                rows.append(tables.Row((panel.label,), tuple(cells)))
-        if not rows:
-            raise common.UserError(
-                f"{each}: holds nothing of {', '.join(_STRIPS[number])}, which figure {number} compares. Evaluate "
-                "these with one --pictures_dir."
-            )
-        table = tables.Table(strip.name, ("method",), ("bpp", "PSNR (dB)", "MS-SSIM"), tuple(rows))
-        window = dataclasses.asdict(strip.window)
-        content = {"image": strip.name, "target_bpp": strip.target_bpp, "window": window, "methods": panels}
-        made.append(Made(f"fig{number}_{_as_name(strip.name)}", content, table, strips.figure(strip)))
-    return made
+    """Strips of the methods that figure "6" or "10" compares; see `figure_files.strips_of`."""
+    return figure_files.strips_of(f"fig{number}", _STRIPS[number], folder)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -226,7 +119,7 @@ def correlation_and_gain(workdir, baseline, source, protocol, weights="best"):
       weights: "best" or "last".
 
     Returns:
-      A list of one `Made`.
+      A list of one `figure_files.Made`.
     """
     model = _searching(workdir, weights)
     own, other = (_evaluated(folder, source, protocol) for folder in (workdir, baseline))
@@ -235,7 +128,7 @@ def correlation_and_gain(workdir, baseline, source, protocol, weights="best"):
     with common.progress("measuring", len(source)) as advance:
         for index, name in enumerate(source.names):
             x, y = map(protocol.evaluate, source.read(index))
-            y_syn = _as_image(model((x[None], y[None]), training=False)["y_syn"][0])
+            y_syn = figure_files.as_image(model((x[None], y[None]), training=False)["y_syn"][0])
             points = {"": own[name], "baseline ": other[name]}
             row = {"image": name, "pearson": metrics.patch_pearson(x, y_syn, patch_size)}
             for start, point in points.items():
@@ -259,8 +152,13 @@ def correlation_and_gain(workdir, baseline, source, protocol, weights="best"):
     columns = [key for key in rows[0] if key != "image"]
     cells = [tables.Row((row["image"],), tuple(tables.Cell(row[key], 4) for key in columns)) for row in rows]
     table = tables.Table("Correlation of x and y_syn, and gain in MS-SSIM", ("image",), tuple(columns), tuple(cells))
-    content = {**_measured_on(source, protocol, model), "correlation of the two": related, **means, "images": rows}
-    return [Made("fig7", content, table, figure)]
+    content = {
+        **figure_files.measured_on(source, protocol, model),
+        "correlation of the two": related,
+        **means,
+        "images": rows,
+    }
+    return [figure_files.Made("fig7", content, table, figure)]
 
 
 def _evaluated(folder, source, protocol):
@@ -297,7 +195,7 @@ def compare_side_images(workdir, source, protocol, count, weights="best"):
       weights: "best" or "last".
 
     Returns:
-      A list of one `Made` for each image that is drawn; the numbers in each are those of all images.
+      A list of one `figure_files.Made` for each image that is drawn; the numbers in each are those of all images.
     """
     model = _searching(workdir, weights)
     finders = {mask: _finder(model, mask) for mask in _MASKS}
@@ -308,13 +206,18 @@ def compare_side_images(workdir, source, protocol, count, weights="best"):
             x, y = map(protocol.evaluate, source.read(index))
             out = model((x[None], y[None]), training=False)
             found = {
-                mask: _as_image(finder(out["x_dec"], out["y_dec"], y[None])[0]) for mask, finder in finders.items()
+                mask: figure_files.as_image(finder(out["x_dec"], out["y_dec"], y[None])[0])
+                for mask, finder in finders.items()
             }
             for mask, y_syn in found.items():
                 pearson = metrics.patch_pearson(x, y_syn, model.settings["patch_size"])
                 measured[mask].append({"image": name, "pearson": pearson, "psnr": metrics.psnr(x, y_syn)})
             if index in drawn:
-                pictures[index] = {"x": x, "y": y, **{f"y_syn {_MASKS[mask]}": y_syn for mask, y_syn in found.items()}}
+                pictures[drawn[index].name] = {
+                    "x": x,
+                    "y": y,
+                    **{f"y_syn {_MASKS[mask]}": y_syn for mask, y_syn in found.items()},
+                }
             advance(note=name)
     rows = []
     for mask, label in _MASKS.items():
@@ -322,10 +225,13 @@ def compare_side_images(workdir, source, protocol, count, weights="best"):
         rows.append(tables.Row((label,), (tables.Cell(pearson, 4), tables.Cell(psnr, 2))))
     title = f"x and y_syn, means over {len(source)} images"
     table = tables.Table(title, ("y_syn",), ("correlation", "PSNR (dB)"), tuple(rows))
-    content = {**_measured_on(source, protocol, model), **{_MASKS[mask]: found for mask, found in measured.items()}}
+    content = {
+        **figure_files.measured_on(source, protocol, model),
+        **{_MASKS[mask]: found for mask, found in measured.items()},
+    }
     return [
-        Made(f"fig9_{_as_name(drawn[index].name)}", content, table, _side_by_side(drawn[index].name, shown))
-        for index, shown in pictures.items()
+        figure_files.Made(f"fig9_{figure_files.as_name(name)}", content, table, _side_by_side(name, shown))
+        for name, shown in pictures.items()
     ]
 
 
@@ -359,7 +265,7 @@ def measure_matches(workdir, source, protocol, weights="best"):
       weights: "best" or "last".
 
     Returns:
-      A list of one `Made`.
+      A list of one `figure_files.Made`.
     """
     if not hasattr(source, "disparity"):
         raise common.UserError(f"--dataset={source.name}: has no known disparity. Choose street.")
@@ -399,8 +305,10 @@ def measure_matches(workdir, source, protocol, weights="best"):
             }
         )
     rows.sort(key=lambda row: (row["bpp"] is None, row["bpp"] or 0, not row["mask"]))
-    content = {**_measured_on(source, protocol, runs[0]), "rows": rows}
-    return [Made("match", content, _match_table(rows, source, patch_size), _match_figure(rows, patch_size))]
+    content = {**figure_files.measured_on(source, protocol, runs[0]), "rows": rows}
+    return [
+        figure_files.Made("match", content, _match_table(rows, source, patch_size), _match_figure(rows, patch_size))
+    ]
 
 
 def _match_table(rows, source, patch_size):
@@ -458,29 +366,6 @@ def _finder(model, mask):
     """The model's SI-Finder, with or without mask."""
     config = model.finder.get_config()
     return type(model.finder).from_config({**config, "mask": mask})
-
-
-def _as_image(values):
-    """Float `[H, W, 3]`, 0 ... 255, as uint8."""
-    return np.clip(np.round(values), 0, 255).astype(np.uint8)
-
-
-def _measured_on(source, protocol, model):
-    """What every number of a figure is about."""
-    return {
-        "dataset": source.name,
-        "split": source.split,
-        "protocol": protocol.name,
-        "data_digest": source.digest,
-        "model": model.name,
-        "preset": model.preset,
-        "settings": {**model.settings, "steps": int(model.step)},
-    }
-
-
-def _as_name(text):
-    """A text as part of a file name."""
-    return re.sub(r"[^A-Za-z0-9_-]+", "_", text)
 
 
 def _needed(name):

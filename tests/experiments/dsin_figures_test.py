@@ -82,7 +82,7 @@ def test_each_data_set_has_its_plot(tmp_path):
 
 def test_results_that_do_not_make_the_figure_are_named(tmp_path):
     path = result(tmp_path / "one.json", "balle2017")
-    with pytest.raises(common.UserError, match=r"no result of dsin, dsin-no_mask, cpm, which figure 8 compares"):
+    with pytest.raises(common.UserError, match=r"no result of dsin, dsin-no_mask, cpm, which this figure compares"):
         dsin_figures.compare_curves("8", [path], "ms-ssim-rgb")
     path = result(tmp_path / "two.json", "dsin")
     with pytest.raises(common.UserError, match="--metric=psnr-rgb"):
