@@ -1,22 +1,21 @@
 import pytest
 
-from dsin_tf import models
 from tests.dsin_tf.models import lively
 
-# What all models promise is tested without side information; what comes with it has tests of its own.
-_ALONE = {"dsin": {"side": "none"}}
+# DSIN is tested without side information here; what comes with it has tests of its own.
+_SETTINGS = {"dsin": {"side": "none"}}
 
 
 @pytest.fixture(scope="session")
 def prepared():
-    """{name: a small model prepared for coding}; not to be changed."""
-    made = {name: lively.make(name, **_ALONE.get(name, {})) for name in models.names()}
+    """{name: a small model prepared for coding}, of those that take images of any size; not to be changed."""
+    made = {name: lively.make(name, **_SETTINGS.get(name, {})) for name in lively.ANY_SIZE}
     for model in made.values():
         model.prepare_for_coding()
-    return made
+    return {name: lively.WithSide(model) if model.uses_side else model for name, model in made.items()}
 
 
-@pytest.fixture(params=models.names())
+@pytest.fixture(params=lively.ANY_SIZE)
 def model(request, prepared):
-    """Each model in turn, prepared for coding; not to be changed."""
+    """Each of them in turn."""
     return prepared[request.param]

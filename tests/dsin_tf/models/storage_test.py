@@ -20,7 +20,9 @@ for folder in sys.argv[1:]:
     model = models.load(folder)
     x = np.load(folder / "x.npy")
     assert model.compress(x) == (folder / "blob").read_bytes(), "other bytes"
-    np.testing.assert_array_equal(model.decompress((folder / "blob").read_bytes()), np.load(folder / "x_hat.npy"))
+    side = [np.load(folder / "y.npy")] if model.uses_side else []
+    x_hat = model.decompress((folder / "blob").read_bytes(), *side)
+    np.testing.assert_array_equal(x_hat, np.load(folder / "x_hat.npy"))
     print(model.identity.hex(), model.preset, int(model.step))
 """
 
@@ -32,6 +34,7 @@ def test_a_model_read_in_another_process_writes_and_reads_the_same_files(prepare
         blob = model.compress(x)
         (tmp_path / name / "blob").write_bytes(blob)
         np.save(tmp_path / name / "x.npy", x)
+        np.save(tmp_path / name / "y.npy", lively.side(70, 90))
         np.save(tmp_path / name / "x_hat.npy", model.decompress(blob))
     command = [sys.executable, "-c", IN_ANOTHER_PROCESS, *(str(tmp_path / name) for name in prepared)]
     done = subprocess.run(command, capture_output=True, text=True)

@@ -1,0 +1,507 @@
+"""Does a decoder use its side information y, and does it need the right one?
+
+    python -m experiments.y_check --workdirs=runs/ndic_balle2017,dsin-kitti-small-0.08 \\
+        --results=eval/results/cpm_kitti_small.json --dataset=kitti_small --data_dir=DIR
+
+Each image is compressed once, and its one file is decoded three times:
+
+    true     with the image's own y
+    wrong    with the y of another image, of another recording where the names tell recordings apart
+    blank    with a y that is grey, 128 everywhere
+
+Where the three agree, the decoder does not look at y. Where only true and wrong agree, any y will do. --results draws
+codecs without side information beside: a wrong y may be worse than none at all. Into --out go a figure of the curves
+and strips of some images, each as PNG and SVG with its numbers as JSON and CSV.
+"""
+
+import dataclasses
+import re
+import statistics
+import textwrap
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import matplotlib
+import numpy as np
+from absl import flags
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+from dsin_tf import data, zoo
+from dsin_tf.data import kitti_recordings
+from eval import anchor_points, curves, figures, rd_results, report, tables
+from experiments import codec_driver, common, dsin, figure_files, kept_pictures, ndic
+
+BLANK = 128  # grey level of the blank y
+WHICH = ("true", "wrong", "blank")
+METRICS = ("psnr-rgb", "ms-ssim-rgb")
+
+_LABELS = {**dsin.FAMILY.labels, **ndic.FAMILY.labels}
+# How a curve shows which y it is of, so that it can be told without colour, and from a single point.
+_LINES = {
+    "true": {"ls": "-", "lw": 1.8, "fillstyle": "full"},
+    "wrong": {"ls": (0, (4, 2.5)), "lw": 1.4, "fillstyle": "none"},
+    "blank": {"ls": (0, (1, 1.6)), "lw": 1.4, "fillstyle": "bottom"},
+}
+_REFERENCE_LINE = {"ls": (0, (8, 2, 1.5, 2)), "lw": 1.0, "ms": 4, "fillstyle": "full"}
+_KITTI_IMAGE = re.compile(r"(?:(\w+/\w+)/)?(?:image_[23]|colored_[01])/(\d{6})_\d\d")
+_KITTI_SMALL = "data_scene_flow_multiview/training"  # where the small images come from; their names do not say so
+
+
+def define_flags():
+    """The driver's flags; defined when it is run, not when it is imported."""
+    with common.flag_group("Check"):
+        flags.DEFINE_list(
+            "workdirs",
+            None,
+            "Models that decode with y: run directories, folders of sweeps, names of shipped weights. Those of one "
+            "model at several rates make a curve.",
+            required=True,
+        )
+        flags.DEFINE_enum("weights", "best", ["best", "last"], "Weights to use: best in validation, or the last.")
+        flags.DEFINE_list("results", [], "Results files of other codecs, drawn for reference; may hold * and ?.")
+        flags.DEFINE_integer(
+            "count", 2, "How many images to draw, spread over the data set, at each model's lowest rate.", lower_bound=1
+        )
+        flags.DEFINE_string("size", None, "HEIGHTxWIDTH of street's pictures in pixels; by default 128x256.")
+        flags.DEFINE_string("out", "runs/y_check", "Folder for data and pictures.")
+    common.define_data_flags()
+
+
+def main(argv):
+    """Checks the models that the flags name."""
+    del argv
+    values = flags.FLAGS
+    options = {} if values.size is None else {"size": codec_driver.size("size", values.size)}
+    source, protocol = common.load_data(**options), data.protocols.get(values.protocol)
+    references = load_references(values.results, source, protocol)
+    models = load_models(values.workdirs, values.weights)
+    figure_files.write_all(check(models, source, protocol, references, values.count), Path(values.out))
+
+
+def load_models(workdirs, weights="best"):
+    """The models to check, ready to code, each once.
+
+    Args:
+      workdirs: run directories, folders of sweeps, or names of shipped weights.
+      weights: "best" or "last".
+
+    Raises:
+      common.UserError: there is no model, or one that takes no side information.
+    """
+    folders = {}
+    for workdir in workdirs:
+        if workdir not in zoo.names() and not Path(workdir).is_dir():
+            raise common.UserError(
+                f"--workdirs: {workdir} is no folder, and the names of shipped weights are {', '.join(zoo.names())}. "
+                "Name a run directory or one of these."
+            )
+        found = [zoo.folder(workdir)] if workdir in zoo.names() else codec_driver.run_folders(workdir)
+        folders.update(dict.fromkeys(found))
+    if not folders:
+        raise common.UserError("--workdirs names no model; one at least was expected. Name a run directory.")
+    models = [codec_driver.load(folder, weights) for folder in folders]
+    for folder, model in zip(folders, models):
+        if not model.uses_side:
+            raise common.UserError(
+                f"{folder}: {_label(model)} decodes without side information; a model with was expected. Evaluate it "
+                "and name its results in --results to see it beside the others."
+            )
+    return models
+
+
+def load_references(patterns, source, protocol):
+    """Results of other codecs, which must be of the same images.
+
+    Args:
+      patterns: results files, may hold wildcards.
+      source, protocol: the images.
+
+    Returns:
+      A list of `RDResult`.
+
+    Raises:
+      common.UserError: a result is of other images, or its rate is not that of whole files.
+    """
+    expected = (source.digest, protocol.name, "file")
+    references = []
+    for path in report.find(patterns):
+        result = rd_results.load(path)
+        meta = result.meta
+        if tuple(meta.get(key) for key in ("data_digest", "protocol", "rate")) != expected:
+            raise common.UserError(
+                f"{path}: was measured on {meta['dataset']} {meta.get('split')} ({meta.get('images')} images), protocol "
+                f"{meta['protocol']}, rate {meta['rate']}; {source.name} {source.split} ({len(source)} images), "
+                f"protocol {protocol.name}, rate file was expected. Name results of the images that are checked."
+            )
+        references.append(result)
+    return references
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The wrong y.
+
+
+def places(dataset, names):
+    """Where images were taken, as far as their names tell: two of different places share no street.
+
+    Of KITTI the recording is the drive, or the scene where nobody knows the drive; elsewhere it is the image's folder,
+    which of Cityscapes is the city.
+
+    Args:
+      dataset: name of the data set.
+      names: of the images.
+
+    Returns:
+      ("recording", that of each image), or, where all are of one, ("scene", that of each image).
+    """
+    recordings, scenes = zip(*(_recording_and_scene(dataset, name) for name in names))
+    return ("recording", recordings) if len(set(recordings)) > 1 else ("scene", scenes)
+
+
+def _recording_and_scene(dataset, name):
+    match = _KITTI_IMAGE.search(name) if dataset.startswith("kitti_") else None
+    if match is None:
+        return name.rpartition("/")[0], name
+    scene = (match[1] or _KITTI_SMALL, int(match[2]))
+    drives = (drive for drive, scenes in kitti_recordings.recordings().items() if scene in scenes)
+    return next(drives, scene), scene
+
+
+def strangers(place_of, index):
+    """The indexes of all images of other places than one of them, beginning half the data set further on."""
+    count = len(place_of)
+    onwards = ((index + count // 2 + k) % count for k in range(count))
+    return [other for other in onwards if place_of[other] != place_of[index]]
+
+
+def _wrong_side(source, protocol, x, y, candidates):
+    """(index, y) of the first candidate whose y has the size of x and is none of the two pictures."""
+    for other in candidates:
+        found = protocol.evaluate(source.read(other)[1])
+        if found.shape == x.shape and not np.array_equal(found, x) and not np.array_equal(found, y):
+            return other, found
+    raise common.UserError(
+        f"{source.name} {source.split}: of {len(candidates)} images of another place none has a y of "
+        f"{x.shape[0]}x{x.shape[1]} (height x width). Choose a --protocol that makes all images alike."
+    )
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Measuring.
+
+
+@dataclasses.dataclass(frozen=True)
+class Checked:
+    """One model on all images.
+
+    Attributes:
+      model: the codec.
+      rows: for each image {"image", "bpp", metric: {which y: value}}.
+      pictures: {image index: {which y: x_hat}} of the images that are drawn.
+    """
+
+    model: Any
+    rows: list
+    pictures: dict
+
+    @property
+    def label(self):
+        return _label(self.model)
+
+    @property
+    def means(self):
+        """As a row, over all images; only metrics that every image has."""
+        keys = [key for key in METRICS if all(key in row for row in self.rows)]
+        return {
+            "bpp": statistics.fmean(row["bpp"] for row in self.rows),
+            **{key: {which: statistics.fmean(row[key][which] for row in self.rows) for which in WHICH} for key in keys},
+        }
+
+
+def check(models, source, protocol, references=(), count=2):
+    """Decodes every image's file with the true, a wrong and a blank y.
+
+    Args:
+      models: codecs with side information, ready to code; those of one name differ in nothing but their rate.
+      source, protocol: the images, pairs of two scenes at least.
+      references: list of `RDResult` of the same images, drawn beside.
+      count: how many images are drawn, spread over the data set.
+
+    Returns:
+      A list of `figure_files.Made`: the curves with all numbers, then a strip of each image that is drawn.
+
+    Raises:
+      common.UserError: the images are no pairs or of one scene, or models of one name differ in more than their rate.
+    """
+    if source.kind != "pairs":
+        raise common.UserError(
+            f"{source.name} is a source of {source.kind}, pairs were expected: x and its y. Choose a data set of pairs."
+        )
+    origins = [origin(source.name, name) for name in source.names]
+    differing = _fields_that_differ(origins)
+    if not differing:
+        raise common.UserError(
+            f"{source.name} {source.split}: {len(source)} image(s) of one scene, and a wrong y has to come from another; "
+            "two scenes at least were expected. Use more of the data set, or another."
+        )
+    _require_sweeps(models)
+    drawn = kept_pictures.folders(source, ".", count)
+    checked, shown, wrong_of = [Checked(model, [], {}) for model in models], {}, {}
+    window = anchor_points.ms_ssim_window(protocol.evaluate(source.read_x(0)))
+    with common.progress("decoding", len(source) * len(models)) as advance:
+        for index, name in enumerate(source.names):
+            x, y = map(protocol.evaluate, source.read(index))
+            other, wrong = _wrong_side(source, protocol, x, y, strangers(origins, index))
+            sides = {"true": y, "wrong": wrong, "blank": np.full_like(y, BLANK)}
+            wrong_of[name] = source.names[other]
+            if index in drawn:
+                shown[index] = {"x": x, "y": y, "wrong y": wrong}
+            for each in checked:
+                blob = each.model.compress(x)
+                decoded = {which: each.model.decompress(blob, side) for which, side in sides.items()}
+                each.rows.append({"image": name, "bpp": 8 * len(blob) / x[..., 0].size, **_rated(x, decoded, window)})
+                if index in drawn:
+                    each.pictures[index] = decoded
+                advance(note=name)
+    order = list(dict.fromkeys(each.label for each in checked))
+    checked.sort(key=lambda each: (order.index(each.label), each.means["bpp"]))
+    about = {
+        "blank y": BLANK,
+        "wrong y from": {"recording": "another recording", "scene": "another scene of the same recording"}[
+            differing[0]
+        ],
+        "ms_ssim_window": window,
+    }
+    made = [_curves_made(checked, source, protocol, references, {**about, "wrong y of": wrong_of})]
+    coarsest = [next(each for each in checked if each.label == label) for label in order]
+    for index, pictures in shown.items():
+        name = source.names[index]
+        about_image = {**about, "image": name, "wrong y of": wrong_of[name]}
+        stem = f"y_check_{source.name}_{figure_files.as_name(drawn[index].name)}"
+        made.append(_strip_made(stem, coarsest, index, pictures, source, protocol, about_image))
+    return made
+
+
+def _require_sweeps(models):
+    """Raises UserError where models that would make one curve differ in more than their rate."""
+    known = {}
+    for model in models:
+        swept = next(name for name in codec_driver.RATE_SETTINGS if name in model.settings)
+        settings = {name: value for name, value in model.settings.items() if name not in (swept, "seed")}
+        first = known.setdefault(_label(model), settings)
+        other = [name for name in settings if settings[name] != first.get(name)]
+        if other:
+            raise common.UserError(
+                f"--workdirs: {_label(model)} comes with {other[0]} {first.get(other[0])} and {settings[other[0]]}; one "
+                f"model at several {swept} was expected. Check them one by one, each with its own --out."
+            )
+
+
+def _rated(x, decoded, window):
+    """{metric: {which y: value}} of one image's pictures."""
+    measured = {which: anchor_points.measure(x, x_hat, window) for which, x_hat in decoded.items()}
+    return {key: {which: measured[which][key] for which in WHICH} for key in METRICS if key in measured["true"]}
+
+
+def _label(model):
+    method = _method(model)
+    return _LABELS.get(method, method) + ("" if model.preset == "paper" else f" ({model.preset})")
+
+
+def _method(model):
+    """What results call a model: its name, and which variant of it."""
+    return f"{model.name}-{model.variant}" if model.variant else model.name
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Numbers.
+
+
+def _entry(each, source, protocol):
+    """What the JSON says of a model."""
+    means = each.means
+    best = {
+        key: sum(row[key]["true"] > max(row[key]["wrong"], row[key]["blank"]) for row in each.rows)
+        for key in METRICS
+        if key in means
+    }
+    return {
+        "label": each.label,
+        **figure_files.measured_on(source, protocol, each.model),
+        "identity": each.model.identity.hex(),
+        **_with_differences(means),
+        "images": len(each.rows),
+        "images where the true y is best": best,
+        "of each image": [_with_differences(row) for row in each.rows],
+    }
+
+
+def _with_differences(row):
+    """A row, each metric with what the true y is above the others."""
+    above = {
+        key: {f"true - {other}": row[key]["true"] - row[key][other] for other in WHICH[1:]}
+        for key in METRICS
+        if key in row
+    }
+    return {**row, **{key: {**row[key], **differences} for key, differences in above.items()}}
+
+
+def _table(title, rows, note):
+    """A table of rows: {"label", "bpp", metric: {which y: value}}."""
+    columns = [(curves.metric(key), which) for key in METRICS for which in WHICH]
+    made = []
+    for row in rows:
+        values = [tables.Cell(row[m.key][which] if m.key in row else None, m.digits) for m, which in columns]
+        made.append(tables.Row((row["label"],), (tables.Cell(row["bpp"], 4), *values)))
+    headings = ("bpp", *(f"{m.title} {which} y" for m, which in columns))
+    return tables.Table(title, ("model",), headings, tuple(made), note)
+
+
+def _note(about):
+    window = about["ms_ssim_window"]
+    ms_ssim = f"MS-SSIM with window {window}" if window else "The images are too small for MS-SSIM"
+    return (
+        f"bpp is the whole file, the same for every y. The wrong y is from {about['wrong y from']}, the blank one "
+        f"grey ({about['blank y']}). {ms_ssim}."
+    )
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Curves.
+
+
+def _curves_made(checked, source, protocol, references, about):
+    """The curves of all models with their numbers."""
+    measured_on = f"{source.name} {source.split}, {len(source)} images, protocol {protocol.name}"
+    title = f"Decoded with the true, a wrong and a blank y: {measured_on}"
+    table = _table(title, [{"label": each.label, **each.means} for each in checked], _note(about))
+    content = {
+        **about,
+        "models": [_entry(each, source, protocol) for each in checked],
+        "references": [{"name": r.name, "method": r.meta["method"], **r.results} for r in references],
+    }
+    ours = {which: _results(checked, which, source, protocol) for which in WHICH}
+    return figure_files.Made(f"y_check_{source.name}", content, table, _curve_figure(ours, references, measured_on))
+
+
+def _results(checked, which, source, protocol):
+    """For each label an `RDResult` of means: what its models reach with one of the ys."""
+    by_label = {}
+    for each in checked:
+        by_label.setdefault(each.label, []).append(each)
+    made = []
+    for label, models in by_label.items():
+        meta = {"method": _method(models[0].model), "dataset": source.name, "protocol": protocol.name, "rate": "file"}
+        means = [each.means for each in models]
+        points = {key: [of_model[key][which] for of_model in means] for key in METRICS if key in means[0]}
+        points["bpp"] = [of_model["bpp"] for of_model in means]
+        made.append(rd_results.RDResult(label, "", meta, points))
+    return made
+
+
+def _curve_figure(ours, references, title):
+    """PSNR and MS-SSIM over the rate, `ours` being {which y: list of `RDResult`}.
+
+    All curves go through means over images at the measured points, those of the table.
+    """
+    style = figures.styles([*ours["true"], *references])
+    drawn = [(r, {**_LINES[which], "ms": 7}) for which, results in ours.items() for r in results]
+    drawn = [*((r, _REFERENCE_LINE) for r in references), *drawn]
+    keys = [key for key in METRICS if any(key in r.results for r in ours["true"])]
+    rates = [rate for r in ours["true"] for rate in r.results["bpp"]]
+    limits = min(rates) / 1.2, max(rates) * 1.2
+
+    def line(r, look):
+        colour, marker = style[r.meta["method"], r.name]
+        return {"color": colour, "marker": marker, "markerfacecoloralt": "white", **look}
+
+    with matplotlib.rc_context(figures.STYLE):
+        figure = Figure(figsize=(4.7 * len(keys), 4.4 + 0.19 * max(len(style), 3)), layout="constrained")
+        figure.suptitle(title, fontsize=10, x=0.01, ha="left")
+        for axes, key in zip(figure.subplots(1, len(keys), squeeze=False).flat, keys):
+            heights = []
+            for r, look in drawn:
+                if key in r.results:
+                    x, y = np.array(r.results["bpp"]), np.array(r.results[key])
+                    axes.plot(x, y, **line(r, look))
+                    heights.extend(y[(limits[0] <= x) & (x <= limits[1])])
+            room = 0.05 * (max(heights) - min(heights)) or 0.01
+            axes.set_ylim(min(heights) - room, max(heights) + room)
+            axes.set_ylabel(curves.metric(key).title)
+            _rate_axis(axes, limits)
+        grey = {"color": "#555555", "marker": "o", "markerfacecoloralt": "white", "ms": 7}
+        of_y = [Line2D([], [], label=f"{which} y", **grey, **_LINES[which]) for which in WHICH]
+        of_codec = [Line2D([], [], label=r.name, **line(r, {**_LINES["true"], "ms": 7})) for r in ours["true"]]
+        of_codec += [Line2D([], [], label=r.name, **line(r, _REFERENCE_LINE)) for r in references]
+        for handles, place in ((of_y, "left"), (of_codec, "right")):
+            figure.legend(
+                handles=handles, loc=f"outside lower {place}", fontsize=8.5, handlelength=4, labelspacing=0.35
+            )
+    return figure
+
+
+def _rate_axis(axes, limits):
+    """A logarithmic axis of rates with round numbers on it."""
+    low, high = limits
+    axes.set_xscale("log")
+    axes.set_xlim(low, high)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 4, 6, 8) if high < 6 * low else (1, 2, 5)))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.set_xlabel("rate (bits per pixel, logarithmic)")
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Strips.
+
+
+def _strip_made(stem, checked, index, pictures, source, protocol, about):
+    """The pictures of one image with their numbers, a row for each model."""
+    rows = [{"label": each.label, **each.rows[index]} for each in checked]
+    entries = [
+        {
+            "label": row["label"],
+            **figure_files.measured_on(source, protocol, each.model),
+            "identity": each.model.identity.hex(),
+            **{key: value for key, value in _with_differences(row).items() if key not in ("label", "image")},
+        }
+        for each, row in zip(checked, rows)
+    ]
+    lines = []
+    for each, row in zip(checked, rows):
+        of_y = {
+            which: (f"x_hat, {which} y: {row['psnr-rgb'][which]:.2f} dB", picture)
+            for which, picture in each.pictures[index].items()
+        }
+        given = {name: (name, picture) for name, picture in pictures.items()}
+        panels = (given["x"], given["y"], of_y["true"], given["wrong y"], of_y["wrong"], of_y["blank"])
+        lines.append((f"{row['label']}, {row['bpp']:.4f} bpp", panels))
+    title = f"{about['image']}, wrong y of {about['wrong y of']}"
+    table = _table(title, rows, _note(about))
+    return figure_files.Made(stem, {**about, "models": entries}, table, _strip_figure(title, lines))
+
+
+def _strip_figure(title, lines):
+    """Rows of pictures: `lines` are (heading, ((label, image), ...)). Wide pictures take two rows of three."""
+    height, width = lines[0][1][0][1].shape[:2]
+    columns = 6 if width < 3 * height else 3
+    deep = 6 // columns
+    across = 13.0
+    tall = deep * (across / columns * height / width + 0.25) + 0.3
+    with matplotlib.rc_context({**figures.STYLE, "axes.grid": False}):
+        figure = Figure(figsize=(across, len(lines) * tall + 0.4), layout="constrained")
+        figure.suptitle(textwrap.fill(title, 150), fontsize=10, x=0.01, ha="left")
+        for part, (heading, panels) in zip(figure.subfigures(len(lines), 1, squeeze=False).flat, lines):
+            part.suptitle(heading, fontsize=10, fontweight="bold", x=0.01, ha="left")
+            for axes, (label, image) in zip(part.subplots(deep, columns, squeeze=False).flat, panels):
+                axes.imshow(image, interpolation="nearest")
+                axes.set_title(label, loc="left", fontsize=9.5)
+                axes.set_axis_off()
+    return figure
+
+
+if __name__ == "__main__":
+    define_flags()
+    common.run(main)
