@@ -6,6 +6,7 @@ and protocol, else the same data set, else the same protocol, else any. A differ
 family (KITTI, Cityscapes, Kodak) only; between others it would say nothing.
 """
 
+import dataclasses
 import re
 
 from eval import curves
@@ -112,6 +113,33 @@ def closest(curve, key, results):
     return best, best is not None and _family(best.meta) == _family(curve.meta)
 
 
+def on_published_terms(result, published, key):
+    """A result of ours whose column `key` is measured as the published curve of its method was.
+
+    Published curves say in `meta["measured_as"]` which column of ours that is, where it is not the one of this name:
+    NDIC's PSNR is of images that were neither clipped nor rounded. Results without such a column stay as they are.
+
+    Args:
+      result: an `RDResult`, ours.
+      published: list of `RDResult`, published curves.
+      key: metric.
+
+    Returns:
+      An `RDResult`.
+    """
+    terms = {p.meta["method"]: p.meta.get("measured_as", {}).get(key) for p in published if key in p.results}
+    column = terms.get(result.meta["method"])
+    if column is None or column not in result.results:
+        return result
+    images = [dataclasses.replace(i, points={**i.points, key: i.points[column]}) for i in result.images]
+    return dataclasses.replace(
+        result,
+        meta={**result.meta, "measured_as": {key: column}},
+        results={**result.results, key: result.results[column]},
+        images=images,
+    )
+
+
 def measured_on(result):
     """What a result was measured on, in a line."""
     meta = result.meta
@@ -119,6 +147,7 @@ def measured_on(result):
     parts += [f"{len(result.images)} images"] if result.images else []
     parts += [f"preset {meta['preset']}"] if meta.get("preset") else []
     parts += [f"{meta['steps']} steps"] if meta.get("steps") else []
+    parts += [curves.metric(column).label for column in meta.get("measured_as", {}).values()]
     return ", ".join([*parts, _KINDS[meta["rate"]]])
 
 
@@ -129,6 +158,7 @@ def _measured_row(label, values, curve, key, rates, results):
     result, same_family = closest(curve, key, results)
     if result is None:
         return label, printed, [], []
+    result = on_published_terms(result, [curve], key)
     note = measured_on(result)
     measured, differences = [], []
     for published, rate in zip(values, rates):

@@ -53,6 +53,7 @@ METRICS = {
     m.key: m
     for m in (
         Metric("psnr-rgb", "PSNR", "dB", 2),
+        Metric("psnr-unclipped", "PSNR of unclipped images", "dB", 2),
         Metric("ms-ssim-rgb", "MS-SSIM", decibel=True),
         Metric("ms-ssim-dsin", "MS-SSIM (DSIN)", decibel=True),
         Metric("psnr-y", "PSNR of luma", "dB", 2),

@@ -46,6 +46,13 @@ def psnr(x, x_hat):
     return _decibels(mse(x, x_hat))
 
 
+def psnr_unclipped(x, x_hat):
+    """The same of a decoder's own output, float `[H, W, 3]`, neither clipped nor rounded: what NDIC's paper counts."""
+    images.check(x, "the original")
+    _check_shapes(x, x_hat)
+    return _decibels(float(np.mean(np.square(x - np.asarray(x_hat, np.float64)))))
+
+
 def psnr_y(x, x_hat):
     """Peak signal-to-noise ratio in dB of luma alone (JFIF's Y, not rounded)."""
     _check_pair(x, x_hat)
@@ -205,6 +212,10 @@ def _check_pair(x, x_hat):
     """Raises ImageError unless both are 8-bit RGB arrays of one shape."""
     images.check(x, "the original")
     images.check(x_hat, "the reconstruction")
+    _check_shapes(x, x_hat)
+
+
+def _check_shapes(x, x_hat):
     if x.shape != x_hat.shape:
         raise images.ImageError(
             f"The original is {list(x.shape)}, the reconstruction {list(x_hat.shape)}; equal shapes were expected. "

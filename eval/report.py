@@ -245,11 +245,13 @@ def _group_section(page, each, slug, known, style, folders):
             caption += f" Dashed: as published by {'; '.join(papers)}, on the papers’ own list of images."
             if _published_as(meta) != (meta["dataset"], meta["protocol"]):
                 caption += " Ours were prepared in the same way, but they are other scenes."
+        ours = [comparison.on_published_terms(r, theirs, key) for r in each.results]
+        caption += _on_other_terms(ours)
         m = curves.metric(key)
         alt = (
             f"{m.label} against rate on {each.title}: {', '.join(r.name for r in each.results)}. Numbers in the tables."
         )
-        figure = figures.rate_distortion(each.results, key, theirs, m.label, style=style)
+        figure = figures.rate_distortion(ours, key, theirs, m.label, style=style)
         plots.append(page.plot(figure, f"{slug}_{key}", alt, caption))
     parts.append(f'<div class="plots">{"".join(plots)}</div>')
     if known and not matching:
@@ -263,6 +265,14 @@ def _group_section(page, each, slug, known, style, folders):
     points = tables.to_csv(tables.points_table(each.results))
     files.write_text(page.folder / "tables" / f"{slug}_points.csv", points)
     return "\n".join(parts)
+
+
+def _on_other_terms(results):
+    """A sentence for a plot's caption if some of ours are measured as published curves are, not as in our tables."""
+    named = [r.name for r in results if r.meta.get("measured_as")]
+    if not named:
+        return ""
+    return f" PSNR of {', '.join(named)} is, as published, of unclipped images; in our tables it is of 8-bit images."
 
 
 def _matching(known, meta, key):
@@ -306,9 +316,11 @@ def _published_section(page, results, known, style):
             _, dataset, protocol, key = on
             name = f"published_{paper}_{dataset}_{protocol}_{key}"
             ours = [r for r in results if _published_as(r.meta) == (dataset, protocol)]
+            ours = [comparison.on_published_terms(r, theirs, key) for r in ours]
             where = f"{_dataset(dataset)}, {_protocol(protocol)}"
             if ours:
                 caption = f"{where}. Dashed: published; solid: ours, on {comparison.measured_on(ours[0])}."
+                caption += _on_other_terms(ours)
             else:
                 caption = f"{where}. Published values only: nothing of ours was measured on these data."
             title = f"{curves.metric(key).label}, {_dataset(dataset)}"

@@ -5,6 +5,7 @@ they are trained; see `Family`.
     evaluate     writes a file for each image, decodes it again, and reports what it took and what came out
     compress     one picture into a file
     decompress   and back, for models with side information by means of --side
+    export       what coding takes of a run, without checkpoints and without what only training needs
     info         what a file says about itself; needs no model
     import       published weights into a run directory, for families that have some
 """
@@ -23,8 +24,8 @@ from dsin_tf import bitstream, data, files, images
 from eval import rd_results, tables
 from experiments import codec_evaluation, common, kept_pictures
 
-MODES = ("train", "evaluate", "compress", "decompress", "info")
-_WORKDIR_MODES = ("train", "evaluate", "compress", "decompress", "import")
+MODES = ("train", "evaluate", "compress", "decompress", "export", "info")
+_WORKDIR_MODES = ("train", "evaluate", "compress", "decompress", "export", "import")
 
 # What sets the rate of a model, by rank where a model has several, and the flag's help.
 RATE_SETTINGS = {
@@ -101,7 +102,9 @@ def define_flags(family):
         )
         flags.DEFINE_string("input", None, "Picture to compress; file to decompress or to show.")
         flags.DEFINE_string("side", None, "Picture that decompress uses as side information, if the model takes any.")
-        flags.DEFINE_string("output", None, "File to write; decompress writes the picture format of its ending.")
+        flags.DEFINE_string(
+            "output", None, "File to write; decompress writes the picture format of its ending, export a folder."
+        )
         flags.DEFINE_integer(
             "max_pixels",
             bitstream.MAX_PIXELS,
@@ -212,6 +215,10 @@ def main(family, **overrides):
     elif values.mode == "decompress":
         source, target = _input_and_output()
         print(decompress(values.workdir, source, target, values.side, values.weights, values.max_pixels))
+    elif values.mode == "export":
+        if values.output is None:
+            raise common.UserError("--mode=export needs --output, the folder to write. Name one.")
+        print(export(values.workdir, values.output, family.labels, values.weights))
     elif values.mode == "import":
         if values.checkpoint is None:
             raise common.UserError("--mode=import needs --checkpoint, the published weights. Name them.")
@@ -346,8 +353,7 @@ def import_weights(family, checkpoint, workdir, settings):
     model = family.import_weights(checkpoint, **settings)
     model.prepare_for_coding()
     models.save(model, workdir)
-    count = sum(int(np.prod(variable.shape)) for variable in model.trainable_variables)
-    return f"{workdir}: {family.labels[_method(model)]}, {count} parameters, step {int(model.step)}"
+    return f"{workdir}: {family.labels[_method(model)]}, {_count_weights(model)} parameters, step {int(model.step)}"
 
 
 def load(folder, weights="best"):
@@ -631,6 +637,7 @@ def evaluation_table(result):
         "bpp-payload": ("payload", 4),
         "bpp-estimated": ("estimated", 4),
         "psnr-rgb": ("PSNR (dB)", 2),
+        "psnr-unclipped": ("unclipped", 2),
         "ms-ssim-rgb": ("MS-SSIM", 4),
         "encode-s": ("encode (s)", 3),
         "decode-s": ("decode (s)", 3),
@@ -644,9 +651,13 @@ def evaluation_table(result):
     meta = result.meta
     title = f"{result.name}: {meta['dataset']} {meta['split']}, protocol {meta['protocol']}, {meta['images']} images"
     window = meta["ms_ssim_window"]
-    ms_ssim = f"MS-SSIM with window {window}." if window else "The images are too small for MS-SSIM."
-    note = f"bpp is the whole file, payload its range-coded bytes; every file was decoded again. {ms_ssim}"
-    return tables.Table(title, (setting, "steps"), tuple(title for title, _ in shown.values()), tuple(rows), note)
+    notes = ["bpp is the whole file, payload its range-coded bytes; every file was decoded again."]
+    if "psnr-unclipped" in shown:
+        notes.append("PSNR is of 8-bit images; unclipped is PSNR of what the decoder computes before that.")
+    notes.append(f"MS-SSIM with window {window}." if window else "The images are too small for MS-SSIM.")
+    return tables.Table(
+        title, (setting, "steps"), tuple(title for title, _ in shown.values()), tuple(rows), " ".join(notes)
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -742,6 +753,36 @@ def decompress(workdir, source, target, side=None, weights="best", max_pixels=bi
     x_hat = model.decompress(blob, *pictures, max_pixels=max_pixels)
     images.write(target, x_hat)
     return f"{target}: {x_hat.shape[0]}x{x_hat.shape[1]}"
+
+
+def export(workdir, target, labels, weights="best"):
+    """Writes the part of a run that coding takes, which `load` and all modes that code take as a run directory.
+
+    Args:
+      workdir: a run directory.
+      target: the folder to write; must not hold anything.
+      labels: {method: label}, of a `Family`.
+      weights: "best" or "last".
+
+    Returns:
+      A line that says what became of it.
+    """
+    from dsin_tf import models
+
+    target = Path(target)
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise common.UserError(f"{target}: is there already. Name an --output that is not.")
+    model = load(_only_run(workdir), weights)
+    whole, parts = _count_weights(model), ", ".join(model.training_parts)
+    model.strip()
+    models.save(model, target)
+    kept = _count_weights(model)
+    left_out = f"{100 * (1 - kept / whole):.1f} % smaller, without {parts}" if kept < whole else "nothing left out"
+    return f"{target}: {labels[_method(model)]}, {kept} of {whole} weights ({left_out})"
+
+
+def _count_weights(model):
+    return sum(int(np.prod(variable.shape)) for variable in model.trainable_variables)
 
 
 def info(source, max_pixels=bitstream.MAX_PIXELS):

@@ -7,13 +7,17 @@ from pathlib import Path
 from typing import Optional
 
 from dsin_tf import bitstream, files
-from eval import anchor_points, rd_results
+from eval import anchor_points, metrics, rd_results
 from experiments import common
 
 SUFFIX = ".dsin"
 
-# Means over the images, and each image's own points, have these columns; MS-SSIM only where images are large enough.
-COLUMNS = ("bpp", "bpp-payload", "bpp-estimated", "psnr-rgb", "ms-ssim-rgb", "ms-ssim-dsin", "encode-s", "decode-s")
+# Means over the images, and each image's own points, have these columns; MS-SSIM only where images are large enough,
+# the unclipped PSNR of models that can give such images.
+COLUMNS = (
+    *("bpp", "bpp-payload", "bpp-estimated", "psnr-rgb", "psnr-unclipped", "ms-ssim-rgb", "ms-ssim-dsin"),
+    *("encode-s", "decode-s"),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,6 +97,9 @@ def measure(load_model, source, protocol, folder, about, max_pixels=bitstream.MA
                     **anchor_points.measure(x, x_hat, window),
                 }
             )
+            if model.decodes_unrounded:
+                unclipped = model.decompress(blob, *side, max_pixels=max_pixels, rounded=False)
+                points[index]["psnr-unclipped"] = metrics.psnr_unclipped(x, unclipped)
             advance(note=source.names[index])
     return Measured(source.names, tuple(sizes), tuple(points), about, window, pictures)
 

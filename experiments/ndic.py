@@ -68,17 +68,24 @@ def define_flags():
             ["corrected", "published"],
             "corrected applies each layer once; published is the one that gave the published curves.",
         )
+        flags.DEFINE_string(
+            "image_size", None, "HEIGHTxWIDTH of all images of ndic_cam, multiples of 32; by default 128x256."
+        )
 
 
 def main(argv):
     """Does what --mode says."""
     del argv
     values = flags.FLAGS
-    of_ndic = {name: getattr(values, name) for name in ("alpha", "beta", "decoder")}
-    given = [name for name, value in of_ndic.items() if value is not None]
-    if given and not values.model.startswith("ndic"):
-        raise common.UserError(f"--model={values.model} has no {', '.join(given)}. Leave out what is for NDIC alone.")
-    codec_driver.main(FAMILY, filters=values.filters, **{name: of_ndic[name] for name in given})
+    names = ("alpha", "beta", "decoder", "image_size")
+    given = {name: getattr(values, name) for name in names if getattr(values, name) is not None}
+    known = {"ndic_balle2017": names[:3], "ndic_balle2018": names[:3], "ndic_cam": ("alpha", "beta", "image_size")}
+    unknown = [name for name in given if name not in known.get(values.model, ())]
+    if unknown:
+        raise common.UserError(f"--model={values.model} has no {', '.join(unknown)}. Leave out what it has not.")
+    if "image_size" in given:
+        given["size"] = codec_driver.size("image_size", given.pop("image_size"))
+    codec_driver.main(FAMILY, filters=values.filters, **given)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ import re
 import statistics
 import textwrap
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -40,11 +40,11 @@ METRICS = ("psnr-rgb", "ms-ssim-rgb")
 _LABELS = {**dsin.FAMILY.labels, **ndic.FAMILY.labels}
 # How a curve shows which y it is of, so that it can be told without colour, and from a single point.
 _LINES = {
-    "true": {"ls": "-", "lw": 1.8, "fillstyle": "full"},
-    "wrong": {"ls": (0, (4, 2.5)), "lw": 1.4, "fillstyle": "none"},
-    "blank": {"ls": (0, (1, 1.6)), "lw": 1.4, "fillstyle": "bottom"},
+    "true": {"ls": "-", "lw": 1.8, "ms": 7},
+    "wrong": {"ls": (0, (4, 2.5)), "lw": 1.4, "ms": 7, "mfc": "white"},
+    "blank": {"ls": (0, (1, 1.6)), "lw": 1.4, "ms": 7, "fillstyle": "bottom"},
 }
-_REFERENCE_LINE = {"ls": (0, (8, 2, 1.5, 2)), "lw": 1.0, "ms": 4, "fillstyle": "full"}
+_REFERENCE = {"ls": (0, (8, 2, 1.5, 2)), "lw": 1, "ms": 4}
 _KITTI_IMAGE = re.compile(r"(?:(\w+/\w+)/)?(?:image_[23]|colored_[01])/(\d{6})_\d\d")
 _KITTI_SMALL = "data_scene_flow_multiview/training"  # where the small images come from; their names do not say so
 
@@ -119,7 +119,7 @@ def load_references(patterns, source, protocol):
       source, protocol: the images.
 
     Returns:
-      A list of `RDResult`.
+      A list of `RDResult` without images: their means alone are drawn, as those of the models are.
 
     Raises:
       common.UserError: a result is of other images, or its rate is not that of whole files.
@@ -131,11 +131,11 @@ def load_references(patterns, source, protocol):
         meta = result.meta
         if tuple(meta.get(key) for key in ("data_digest", "protocol", "rate")) != expected:
             raise common.UserError(
-                f"{path}: was measured on {meta['dataset']} {meta.get('split')} ({meta.get('images')} images), protocol "
-                f"{meta['protocol']}, rate {meta['rate']}; {source.name} {source.split} ({len(source)} images), "
-                f"protocol {protocol.name}, rate file was expected. Name results of the images that are checked."
+                f"{path}: was measured on {meta['dataset']} {meta.get('split')} ({meta.get('images')} images), "
+                f"protocol {meta['protocol']}, rate {meta['rate']}; {source.name} {source.split} ({len(source)} "
+                f"images), protocol {protocol.name}, rate file was expected. Name results of the images checked."
             )
-        references.append(result)
+        references.append(dataclasses.replace(result, images=[]))
     return references
 
 
@@ -144,7 +144,7 @@ def load_references(patterns, source, protocol):
 
 
 def places(dataset, names):
-    """Where images were taken, as far as their names tell: two of different places share no street.
+    """Where images were taken, as far as their names tell.
 
     Of KITTI the recording is the drive, or the scene where nobody knows the drive; elsewhere it is the image's folder,
     which of Cityscapes is the city.
@@ -156,17 +156,14 @@ def places(dataset, names):
     Returns:
       ("recording", that of each image), or, where all are of one, ("scene", that of each image).
     """
-    recordings, scenes = zip(*(_recording_and_scene(dataset, name) for name in names))
+    drives = {scene: drive for drive, scenes in kitti_recordings.recordings().items() for scene in scenes}
+    recordings, scenes = [], []
+    for name in names:
+        match = _KITTI_IMAGE.search(name) if dataset.startswith("kitti_") else None
+        scene = (match[1] or _KITTI_SMALL, int(match[2])) if match else name
+        scenes.append(scene)
+        recordings.append(drives.get(scene, scene) if match else name.rpartition("/")[0])
     return ("recording", recordings) if len(set(recordings)) > 1 else ("scene", scenes)
-
-
-def _recording_and_scene(dataset, name):
-    match = _KITTI_IMAGE.search(name) if dataset.startswith("kitti_") else None
-    if match is None:
-        return name.rpartition("/")[0], name
-    scene = (match[1] or _KITTI_SMALL, int(match[2]))
-    drives = (drive for drive, scenes in kitti_recordings.recordings().items() if scene in scenes)
-    return next(drives, scene), scene
 
 
 def strangers(place_of, index):
@@ -203,8 +200,8 @@ class Checked:
     """
 
     model: Any
-    rows: list
-    pictures: dict
+    rows: list = dataclasses.field(default_factory=list)
+    pictures: dict = dataclasses.field(default_factory=dict)
 
     @property
     def label(self):
@@ -212,7 +209,7 @@ class Checked:
 
     @property
     def means(self):
-        """As a row, over all images; only metrics that every image has."""
+        """Over all images, as a row; only metrics that every image has."""
         keys = [key for key in METRICS if all(key in row for row in self.rows)]
         return {
             "bpp": statistics.fmean(row["bpp"] for row in self.rows),
@@ -239,49 +236,39 @@ def check(models, source, protocol, references=(), count=2):
         raise common.UserError(
             f"{source.name} is a source of {source.kind}, pairs were expected: x and its y. Choose a data set of pairs."
         )
-    origins = [origin(source.name, name) for name in source.names]
-    differing = _fields_that_differ(origins)
-    if not differing:
+    place, place_of = places(source.name, source.names)
+    if len(set(place_of)) < 2:
         raise common.UserError(
-            f"{source.name} {source.split}: {len(source)} image(s) of one scene, and a wrong y has to come from another; "
-            "two scenes at least were expected. Use more of the data set, or another."
+            f"{source.name} {source.split} holds one scene (images: {len(source)}), and a wrong y has to come from "
+            "another; two at least were expected. Use more of the data set, or another."
         )
     _require_sweeps(models)
     drawn = kept_pictures.folders(source, ".", count)
-    checked, shown, wrong_of = [Checked(model, [], {}) for model in models], {}, {}
+    checked, wrong_of, given = [Checked(model) for model in models], {}, {}
     window = anchor_points.ms_ssim_window(protocol.evaluate(source.read_x(0)))
     with common.progress("decoding", len(source) * len(models)) as advance:
         for index, name in enumerate(source.names):
             x, y = map(protocol.evaluate, source.read(index))
-            other, wrong = _wrong_side(source, protocol, x, y, strangers(origins, index))
-            sides = {"true": y, "wrong": wrong, "blank": np.full_like(y, BLANK)}
+            other, wrong = _wrong_side(source, protocol, x, y, strangers(place_of, index))
             wrong_of[name] = source.names[other]
+            ys = {"true": y, "wrong": wrong, "blank": np.full_like(y, BLANK)}
             if index in drawn:
-                shown[index] = {"x": x, "y": y, "wrong y": wrong}
+                given[index] = {"x": x, **ys}
             for each in checked:
                 blob = each.model.compress(x)
-                decoded = {which: each.model.decompress(blob, side) for which, side in sides.items()}
+                decoded = {which: each.model.decompress(blob, side) for which, side in ys.items()}
                 each.rows.append({"image": name, "bpp": 8 * len(blob) / x[..., 0].size, **_rated(x, decoded, window)})
                 if index in drawn:
                     each.pictures[index] = decoded
                 advance(note=name)
-    order = list(dict.fromkeys(each.label for each in checked))
-    checked.sort(key=lambda each: (order.index(each.label), each.means["bpp"]))
-    about = {
-        "blank y": BLANK,
-        "wrong y from": {"recording": "another recording", "scene": "another scene of the same recording"}[
-            differing[0]
-        ],
-        "ms_ssim_window": window,
-    }
-    made = [_curves_made(checked, source, protocol, references, {**about, "wrong y of": wrong_of})]
-    coarsest = [next(each for each in checked if each.label == label) for label in order]
-    for index, pictures in shown.items():
-        name = source.names[index]
-        about_image = {**about, "image": name, "wrong y of": wrong_of[name]}
-        stem = f"y_check_{source.name}_{figure_files.as_name(drawn[index].name)}"
-        made.append(_strip_made(stem, coarsest, index, pictures, source, protocol, about_image))
-    return made
+    labels = list(dict.fromkeys(each.label for each in checked))
+    checked.sort(key=lambda each: (labels.index(each.label), each.means["bpp"]))
+    lowest = [next(each for each in checked if each.label == label) for label in labels]
+    about = {"blank y": BLANK, "wrong y from": f"another {place}", "wrong y of": wrong_of, "ms_ssim_window": window}
+    return [
+        _curves_made(checked, source, protocol, references, about),
+        *(_strip_made(drawn[index].name, lowest, index, source, protocol, about, given[index]) for index in given),
+    ]
 
 
 def _require_sweeps(models):
@@ -294,8 +281,8 @@ def _require_sweeps(models):
         other = [name for name in settings if settings[name] != first.get(name)]
         if other:
             raise common.UserError(
-                f"--workdirs: {_label(model)} comes with {other[0]} {first.get(other[0])} and {settings[other[0]]}; one "
-                f"model at several {swept} was expected. Check them one by one, each with its own --out."
+                f"--workdirs: {_label(model)} comes with {other[0]} {first.get(other[0])} and {settings[other[0]]}; "
+                f"one model at several {swept} was expected. Check them one by one, each with its own --out."
             )
 
 
@@ -319,53 +306,36 @@ def _method(model):
 # Numbers.
 
 
-def _entry(each, source, protocol):
-    """What the JSON says of a model."""
-    means = each.means
-    best = {
-        key: sum(row[key]["true"] > max(row[key]["wrong"], row[key]["blank"]) for row in each.rows)
-        for key in METRICS
-        if key in means
-    }
-    return {
-        "label": each.label,
-        **figure_files.measured_on(source, protocol, each.model),
-        "identity": each.model.identity.hex(),
-        **_with_differences(means),
-        "images": len(each.rows),
-        "images where the true y is best": best,
-        "of each image": [_with_differences(row) for row in each.rows],
-    }
+def _entry(each, row, source, protocol):
+    """What the JSON says of a model and of a row of its numbers."""
+    model = figure_files.measured_on(source, protocol, each.model)
+    return {"label": each.label, **model, "identity": each.model.identity.hex(), **_with_differences(row)}
 
 
 def _with_differences(row):
-    """A row, each metric with what the true y is above the others."""
-    above = {
-        key: {f"true - {other}": row[key]["true"] - row[key][other] for other in WHICH[1:]}
-        for key in METRICS
-        if key in row
+    """The row; each metric also says what the true y has above the others."""
+    return {
+        key: {**value, **{f"true - {other}": value["true"] - value[other] for other in WHICH if other != "true"}}
+        if key in METRICS
+        else value
+        for key, value in row.items()
     }
-    return {**row, **{key: {**row[key], **differences} for key, differences in above.items()}}
 
 
-def _table(title, rows, note):
-    """A table of rows: {"label", "bpp", metric: {which y: value}}."""
+def _wins(rows, key):
+    """In how many images the true y is better than both others."""
+    return sum(row[key]["true"] > max(row[key]["wrong"], row[key]["blank"]) for row in rows)
+
+
+def _table(title, checked, rows, note=""):
+    """A table of one row for each model."""
     columns = [(curves.metric(key), which) for key in METRICS for which in WHICH]
     made = []
-    for row in rows:
+    for each, row in zip(checked, rows):
         values = [tables.Cell(row[m.key][which] if m.key in row else None, m.digits) for m, which in columns]
-        made.append(tables.Row((row["label"],), (tables.Cell(row["bpp"], 4), *values)))
-    headings = ("bpp", *(f"{m.title} {which} y" for m, which in columns))
+        made.append(tables.Row((each.label,), (tables.Cell(row["bpp"], 4), *values)))
+    headings = ("bpp", *(f"{m.label} {which}" for m, which in columns))
     return tables.Table(title, ("model",), headings, tuple(made), note)
-
-
-def _note(about):
-    window = about["ms_ssim_window"]
-    ms_ssim = f"MS-SSIM with window {window}" if window else "The images are too small for MS-SSIM"
-    return (
-        f"bpp is the whole file, the same for every y. The wrong y is from {about['wrong y from']}, the blank one "
-        f"grey ({about['blank y']}). {ms_ssim}."
-    )
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -373,130 +343,137 @@ def _note(about):
 
 
 def _curves_made(checked, source, protocol, references, about):
-    """The curves of all models with their numbers."""
-    measured_on = f"{source.name} {source.split}, {len(source)} images, protocol {protocol.name}"
-    title = f"Decoded with the true, a wrong and a blank y: {measured_on}"
-    table = _table(title, [{"label": each.label, **each.means} for each in checked], _note(about))
-    content = {
-        **about,
-        "models": [_entry(each, source, protocol) for each in checked],
-        "references": [{"name": r.name, "method": r.meta["method"], **r.results} for r in references],
-    }
+    """The curves of all models, with all numbers."""
+    images = f"{source.name} {source.split}, {len(source)} images, protocol {protocol.name}"
+    window = about["ms_ssim_window"]
+    ms_ssim = f"MS-SSIM with window {window}" if window else "The images are too small for MS-SSIM"
+    note = (
+        "Means over all images; true, wrong and blank say which y. bpp is the whole file, the same for all three. The "
+        f"wrong y is from {about['wrong y from']}, the blank one is grey ({BLANK}). PSNR in dB. {ms_ssim}."
+    )
+    means = [each.means for each in checked]
+    entries = [
+        {
+            **_entry(each, mean, source, protocol),
+            "images where the true y is best": {key: _wins(each.rows, key) for key in METRICS if key in mean},
+            "images": [_with_differences(row) for row in each.rows],
+        }
+        for each, mean in zip(checked, means)
+    ]
+    compared = [{"name": r.name, "method": r.meta["method"], **r.results} for r in references]
     ours = {which: _results(checked, which, source, protocol) for which in WHICH}
-    return figure_files.Made(f"y_check_{source.name}", content, table, _curve_figure(ours, references, measured_on))
+    return figure_files.Made(
+        f"y_check_{source.name}",
+        {**about, "models": entries, "references": compared},
+        _table(f"The true, a wrong and a blank y: {images}", checked, means, note),
+        _curve_figure(ours, references, f"Decoded with the true, a wrong and a blank y\n{images}"),
+    )
 
 
 def _results(checked, which, source, protocol):
-    """For each label an `RDResult` of means: what its models reach with one of the ys."""
-    by_label = {}
+    """What the models reach with one of the ys: for each label an `RDResult` of means."""
+    grouped = {}
     for each in checked:
-        by_label.setdefault(each.label, []).append(each)
-    made = []
-    for label, models in by_label.items():
-        meta = {"method": _method(models[0].model), "dataset": source.name, "protocol": protocol.name, "rate": "file"}
-        means = [each.means for each in models]
-        points = {key: [of_model[key][which] for of_model in means] for key in METRICS if key in means[0]}
-        points["bpp"] = [of_model["bpp"] for of_model in means]
-        made.append(rd_results.RDResult(label, "", meta, points))
-    return made
+        grouped.setdefault(each.label, []).append(each)
+    results = []
+    for label, group in grouped.items():
+        meta = {"method": _method(group[0].model), "dataset": source.name, "protocol": protocol.name, "rate": "file"}
+        means = [each.means for each in group]
+        points = {key: [mean[key][which] for mean in means] for key in METRICS if key in means[0]}
+        results.append(rd_results.RDResult(label, "", meta, {"bpp": [mean["bpp"] for mean in means], **points}))
+    return results
 
 
 def _curve_figure(ours, references, title):
-    """PSNR and MS-SSIM over the rate, `ours` being {which y: list of `RDResult`}.
+    """The metrics over the rate, `ours` being {which y: list of `RDResult`}.
 
-    All curves go through means over images at the measured points, those of the table.
+    Curves go through means over images at the measured points, those of the table; nothing else is known of a model at
+    one rate.
     """
     style = figures.styles([*ours["true"], *references])
-    drawn = [(r, {**_LINES[which], "ms": 7}) for which, results in ours.items() for r in results]
-    drawn = [*((r, _REFERENCE_LINE) for r in references), *drawn]
-    keys = [key for key in METRICS if any(key in r.results for r in ours["true"])]
+    lines = [(r, _REFERENCE) for r in references] + [(r, _LINES[which]) for which in WHICH for r in ours[which]]
+    keys = [key for key in METRICS if key in ours["true"][0].results]
     rates = [rate for r in ours["true"] for rate in r.results["bpp"]]
-    limits = min(rates) / 1.2, max(rates) * 1.2
-
-    def line(r, look):
-        colour, marker = style[r.meta["method"], r.name]
-        return {"color": colour, "marker": marker, "markerfacecoloralt": "white", **look}
-
+    low, high = min(rates) / 1.2, max(rates) * 1.2
     with matplotlib.rc_context(figures.STYLE):
-        figure = Figure(figsize=(4.7 * len(keys), 4.4 + 0.19 * max(len(style), 3)), layout="constrained")
+        legend_rows = max(len(style), len(WHICH))
+        figure = Figure(figsize=(4.7 * len(keys), 4.4 + 0.19 * legend_rows), layout="constrained")
         figure.suptitle(title, fontsize=10, x=0.01, ha="left")
         for axes, key in zip(figure.subplots(1, len(keys), squeeze=False).flat, keys):
             heights = []
-            for r, look in drawn:
-                if key in r.results:
-                    x, y = np.array(r.results["bpp"]), np.array(r.results[key])
-                    axes.plot(x, y, **line(r, look))
-                    heights.extend(y[(limits[0] <= x) & (x <= limits[1])])
+            for result, look in lines:
+                x, y = curves.mean_curve(result, key)
+                axes.plot(x, y, **_look(*style[result.meta["method"], result.name], look))
+                heights.extend(y[(low <= x) & (x <= high)])
             room = 0.05 * (max(heights) - min(heights)) or 0.01
             axes.set_ylim(min(heights) - room, max(heights) + room)
             axes.set_ylabel(curves.metric(key).title)
-            _rate_axis(axes, limits)
-        grey = {"color": "#555555", "marker": "o", "markerfacecoloralt": "white", "ms": 7}
-        of_y = [Line2D([], [], label=f"{which} y", **grey, **_LINES[which]) for which in WHICH]
-        of_codec = [Line2D([], [], label=r.name, **line(r, {**_LINES["true"], "ms": 7})) for r in ours["true"]]
-        of_codec += [Line2D([], [], label=r.name, **line(r, _REFERENCE_LINE)) for r in references]
-        for handles, place in ((of_y, "left"), (of_codec, "right")):
-            figure.legend(
-                handles=handles, loc=f"outside lower {place}", fontsize=8.5, handlelength=4, labelspacing=0.35
-            )
+            axes.set_xscale("log")
+            axes.set_xlim(low, high)
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 4, 6, 8) if high < 6 * low else (1, 2, 5)))
+            axes.xaxis.set_minor_locator(NullLocator())
+            axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            axes.set_xlabel("rate (bits per pixel, logarithmic)")
+        of_y = [Line2D([], [], label=f"{which} y", **_look("#555555", "o", _LINES[which])) for which in WHICH]
+        of_codecs = [
+            Line2D([], [], label=result.name, **_look(*style[result.meta["method"], result.name], look))
+            for result, look in lines
+            if look in (_LINES["true"], _REFERENCE)
+        ]
+        for handles, place in ((of_y, "left"), (of_codecs, "right")):
+            text = {"fontsize": 8.5, "handlelength": 4, "labelspacing": 0.35}
+            figure.legend(handles=handles, loc=f"outside lower {place}", **text)
     return figure
 
 
-def _rate_axis(axes, limits):
-    """A logarithmic axis of rates with round numbers on it."""
-    low, high = limits
-    axes.set_xscale("log")
-    axes.set_xlim(low, high)
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 4, 6, 8) if high < 6 * low else (1, 2, 5)))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.set_xlabel("rate (bits per pixel, logarithmic)")
+def _look(colour, marker, look):
+    """Arguments of a line; `mfcalt` is the empty half of a half-filled marker."""
+    return {"color": colour, "marker": marker, "mfc": colour, "mfcalt": "white", **look}
 
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Strips.
 
 
-def _strip_made(stem, checked, index, pictures, source, protocol, about):
-    """The pictures of one image with their numbers, a row for each model."""
-    rows = [{"label": each.label, **each.rows[index]} for each in checked]
-    entries = [
-        {
-            "label": row["label"],
-            **figure_files.measured_on(source, protocol, each.model),
-            "identity": each.model.identity.hex(),
-            **{key: value for key, value in _with_differences(row).items() if key not in ("label", "image")},
-        }
-        for each, row in zip(checked, rows)
-    ]
+def _strip_made(name, checked, index, source, protocol, about, given):
+    """The pictures of one image with their numbers, a row for each model; `given` are x and the ys."""
+    rows = [each.rows[index] for each in checked]
+    image = source.names[index]
+    about = {**about, "image": image, "wrong y of": about["wrong y of"][image]}
     lines = []
     for each, row in zip(checked, rows):
-        of_y = {
-            which: (f"x_hat, {which} y: {row['psnr-rgb'][which]:.2f} dB", picture)
+        x_hat = {
+            which: (f"x_hat with {which} y, {row['psnr-rgb'][which]:.2f} dB", picture)
             for which, picture in each.pictures[index].items()
         }
-        given = {name: (name, picture) for name, picture in pictures.items()}
-        panels = (given["x"], given["y"], of_y["true"], given["wrong y"], of_y["wrong"], of_y["blank"])
-        lines.append((f"{row['label']}, {row['bpp']:.4f} bpp", panels))
-    title = f"{about['image']}, wrong y of {about['wrong y of']}"
-    table = _table(title, rows, _note(about))
-    return figure_files.Made(stem, {**about, "models": entries}, table, _strip_figure(title, lines))
+        panels = (
+            ("x", given["x"]),
+            ("true y", given["true"]),
+            x_hat["true"],
+            ("wrong y", given["wrong"]),
+            x_hat["wrong"],
+            x_hat["blank"],
+        )
+        lines.append((f"{each.label}, {row['bpp']:.4f} bpp", panels))
+    title = f"{image}; wrong y: that of {about['wrong y of']}"
+    content = {**about, "models": [_entry(each, row, source, protocol) for each, row in zip(checked, rows)]}
+    stem = f"y_check_{source.name}_{figure_files.as_name(name)}"
+    return figure_files.Made(stem, content, _table(title, checked, rows), _strip_figure(title, lines))
 
 
 def _strip_figure(title, lines):
-    """Rows of pictures: `lines` are (heading, ((label, image), ...)). Wide pictures take two rows of three."""
+    """Rows of pictures: `lines` are (heading, ((label, picture), ...)). Wide pictures take two rows of three."""
     height, width = lines[0][1][0][1].shape[:2]
     columns = 6 if width < 3 * height else 3
-    deep = 6 // columns
-    across = 13.0
+    deep, across = 6 // columns, 13
     tall = deep * (across / columns * height / width + 0.25) + 0.3
     with matplotlib.rc_context({**figures.STYLE, "axes.grid": False}):
-        figure = Figure(figsize=(across, len(lines) * tall + 0.4), layout="constrained")
-        figure.suptitle(textwrap.fill(title, 150), fontsize=10, x=0.01, ha="left")
+        figure = Figure(figsize=(across, len(lines) * tall + 0.3), layout="constrained")
+        figure.suptitle(textwrap.fill(title, 150), fontsize=10, x=0.004, ha="left")
         for part, (heading, panels) in zip(figure.subfigures(len(lines), 1, squeeze=False).flat, lines):
-            part.suptitle(heading, fontsize=10, fontweight="bold", x=0.01, ha="left")
-            for axes, (label, image) in zip(part.subplots(deep, columns, squeeze=False).flat, panels):
-                axes.imshow(image, interpolation="nearest")
+            part.suptitle(heading, fontsize=10, fontweight="bold", x=0.004, ha="left")
+            for axes, (label, picture) in zip(part.subplots(deep, columns, squeeze=False).flat, panels):
+                axes.imshow(picture, interpolation="nearest")
                 axes.set_title(label, loc="left", fontsize=9.5)
                 axes.set_axis_off()
     return figure

@@ -78,8 +78,10 @@ def load(directory):
     Raises:
       storage.ModelFilesError: the directory holds no model, or its files are damaged or do not fit together.
     """
-    name, preset, settings = read_settings(directory)
+    name, preset, settings, is_stripped = read_settings(directory)
     model = create(name, preset, **settings)
+    if is_stripped:
+        model.strip()
     load_weights(model, directory)
     return model
 

@@ -24,6 +24,10 @@ class NotPreparedError(RuntimeError):
     """A model cannot code: its tables were not made yet, or it was trained on since."""
 
 
+class StrippedError(RuntimeError):
+    """A model was asked for what its training parts do, and has none any more."""
+
+
 class Codec(tf.keras.Model):
     """Base class of the models.
 
@@ -42,7 +46,10 @@ class Codec(tf.keras.Model):
       model_name: as of `models.names()`; None for the class's own in small letters.
       stride: images are padded until both sides divide by it.
       uses_side: whether `call` takes a pair `(x, y)` instead of `x`, and `decompress` y after the file.
+      decodes_unrounded: whether `decompress` takes `rounded`.
       variant: which ablation of the published model this is, "" for the model itself.
+      training_parts: names of the attributes that coding does without.
+      is_stripped: whether these are gone; see `strip`.
       preset: the preset that the settings came from, or None.
       step: int64 variable, training steps taken.
     """
@@ -52,7 +59,9 @@ class Codec(tf.keras.Model):
     uses_lmbda = True
     stride = None
     uses_side = False
+    decodes_unrounded = False
     variant = ""
+    training_parts = ()
 
     def __init__(self, lmbda, distortion, seed, architecture):
         self._check_settings(lmbda, distortion, seed, architecture)
@@ -60,7 +69,7 @@ class Codec(tf.keras.Model):
         super().__init__(name=self.model_name or type(self).__name__.lower(), autocast=False)
         self.lmbda = float(lmbda) if self.uses_lmbda else None
         self.distortion, self.seed = distortion, int(seed)
-        self.preset = None
+        self.preset, self.is_stripped = None, False
         self.step = tf.Variable(
             0, dtype=tf.int64, trainable=False, name="step", aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA
         )
@@ -139,6 +148,13 @@ class Codec(tf.keras.Model):
                 )
         for name, variable in others.items():
             own[name].assign(variable)
+
+    def strip(self):
+        """Removes what coding does without. The model still writes and reads the same files; it trains no more."""
+        if not self.is_stripped:
+            for name in self.training_parts:
+                delattr(self, name)
+            self.is_stripped = True
 
     # Training.
 
@@ -383,6 +399,7 @@ class TransformCodec(Codec):
       latents_name: what `call` and `decode_latents` call the latents.
     """
 
+    decodes_unrounded = True
     latents_name = "y"
 
     @property

@@ -64,6 +64,7 @@ class NDIC(codec.TransformCodec):
 
     uses_side = True
     latents_name = "v_x"
+    training_parts = ("analysis_y", "synthesis_y", "prior_w", "coder_y")
 
     def __init__(self, filters, lmbda, distortion="mse", alpha=1.0, beta=1.0, decoder="corrected", seed=0):
         if decoder not in DECODERS:
@@ -109,6 +110,10 @@ class NDIC(codec.TransformCodec):
           `bpp_estimated` `[N]`, of what is sent, over the pixels of x; `bpp_y` and `bpp_w`, which only the loss knows;
           `v_x`, noisy or rounded, `v_y`, `w`, and what the coder adds; `y` as it came in.
         """
+        if self.is_stripped:
+            raise codec.StrippedError(
+                f"{self.name} was saved for coding alone and has no parts to train with. Load the run it was made of."
+            )
         x, y = inputs
         v_x, bits_x, more = self.code(x, training)
         v_y, w = (tf.cast(network(self.normalize(y)), tf.float32) for network in (self.analysis_y, self.analysis_w))
@@ -175,6 +180,7 @@ class NDICBalle2017(NDIC):
     """NDIC with a factorised prior: 16,323,270 parameters."""
 
     model_name = "ndic_balle2017"
+    training_parts = (*NDIC.training_parts, "prior_y")
 
     def _make_coder(self, make, filters, suffix):
         prior = factorized.FactorizedPrior(filters, seed=make.next_seed(), name=f"prior{suffix}")
@@ -186,6 +192,7 @@ class NDICBalle2018(NDIC):
     """NDIC with a hyperprior: 25,025,094 parameters."""
 
     model_name = "ndic_balle2018"
+    training_parts = (*NDIC.training_parts, "hyper_analysis_y", "hyper_synthesis_y", "prior_y")
 
     def _make_coder(self, make, filters, suffix):
         analysis = layers.hyper_analysis(make, filters, name=f"hyper_analysis{suffix}")

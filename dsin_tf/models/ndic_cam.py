@@ -48,6 +48,7 @@ class NDICCam(ndic.NDICBalle2017):
     """
 
     model_name = "ndic_cam"
+    training_parts = ("prior_w", "coder_y", "prior_y")
 
     def __init__(self, filters, size, lmbda, distortion="mse", alpha=0.0, beta=0.0, width=256, heads=8, seed=0):
         self.size = tuple(map(int, size))

@@ -36,13 +36,13 @@ def save(model, directory):
         arrays.update({f"coding/{name}": array for name, array in model.coding_state().items()})
     buffer = io.BytesIO()
     np.savez(buffer, step=model.step.numpy(), **arrays)
-    settings = {"name": model.name, "preset": model.preset, "settings": model.settings}
+    settings = {"name": model.name, "preset": model.preset, "settings": model.settings, "stripped": model.is_stripped}
     files.write_bytes(Path(directory) / _WEIGHTS_FILE, buffer.getvalue())
     files.write_text(Path(directory) / _SETTINGS_FILE, json.dumps(settings, indent=2) + "\n")
 
 
 def read_settings(directory):
-    """What model is in a directory: `(name, preset, settings)`.
+    """What model is in a directory: `(name, preset, settings, whether it is stripped)`.
 
     Raises:
       ModelFilesError: none, or `model.json` is damaged.
@@ -50,7 +50,7 @@ def read_settings(directory):
     path = Path(directory) / _SETTINGS_FILE
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        return content["name"], content["preset"], dict(content["settings"])
+        return content["name"], content["preset"], dict(content["settings"]), content.get("stripped", False)
     except OSError as error:
         raise ModelFilesError(
             f"{directory}: holds no model ({_SETTINGS_FILE}: {error.strerror}). Name one that models.save wrote."

@@ -5,14 +5,14 @@
     python -m eval.bench.ndic --coding                          # real bytes as well
 
 PyTorch takes part where it is installed (`pip install torch`, best in an environment of its own; the CPU build will
-do). What runs there is the authors' design, eagerly as theirs, written from its formulas. Both begin with the same
-weights; "loss" is that of the first evaluation, before any training, and shows that the same is computed. It counts
-likelihoods below 1e-6 as the authors' code does, which loses their digits; ours does not.
+do). What runs there is the design of the authors' code, eagerly as that does, written from its formulas. Both begin
+with the same weights. "loss" is that of a first evaluation, before any training: it shows that the same is computed.
 
 A training step is forward, backward and optimiser, and its loss is read; an evaluation is both images, all likelihoods
 and the loss, and x_hat is read. The two take turns in one run, each in a process of its own that does nothing while
 the other works. The first steps of a turn are not counted. "median" and "best" are over the steps of all rounds, "peak"
-is the most memory of the process, as Linux knows it.
+is the most memory of the process before any coding, as Linux knows it. Leave the machine to the two: other work on the
+same cores slows both, and PyTorch, whose threads wait for the slowest of them, far more.
 """
 
 import contextlib
@@ -62,23 +62,25 @@ def main(argv):
     has_torch = importlib.util.find_spec("torch") is not None
     if options.torch and not has_torch:
         raise app.UsageError(f"--torch: {_HINT}.")
-    with_torch = has_torch if options.torch is None else options.torch
     print(f"one pair a step, {options.size}, N = {options.filters}, {os.cpu_count()} processors")
-    if not has_torch:
+    if options.torch is None and not has_torch:
         print(_HINT)
-    print(f"{'':37}{'training step s':>18}{'evaluation s':>18}")
-    print(f"{'model':16}{'':21}" + 2 * f"{'median':>10}{'best':>8}" + f"{'peak MB':>9}{'parameters':>12}{'loss':>12}")
+    print(f"{'':35}{'training step, s':>18}{'evaluation, s':>18}")
+    print(f"{'':35}" + 2 * f"{'median':>10}{'best':>8}" + f"{'peak MB':>9}{'parameters':>12}{'loss':>12}")
+    with_torch = has_torch and options.torch is not False
     for name in options.models:
         found = measure(name, options.filters, size, options.rounds, options.steps, with_torch, options.coding)
         for side, row in found.items():
-            times = "".join(
-                f"{statistics.median(row[action]):10.3f}{min(row[action]):8.3f}" for action in ("train", "evaluate")
-            )
-            counts = f"{row['peak'] / 2**20:9.0f}{row['parameters']:12,}{row['loss']:12.6f}"
-            print(f"{name:16}{side + ' ' + row['version']:21}{times}{counts}", flush=True)
+            print(f"{name:16}{side} {row['version']:{18 - len(side)}}{_numbers(row)}", flush=True)
         if options.coding:
             compress, decompress = (statistics.median(found["TensorFlow"][way]) for way in ("compress", "decompress"))
             print(f"{name:16}compress {compress:.3f} s, decompress {decompress:.3f} s", flush=True)
+
+
+def _numbers(row):
+    """The columns of a side."""
+    seconds = [f"{statistics.median(row[way]):10.3f}{min(row[way]):8.3f}" for way in ("train", "evaluate")]
+    return "".join(seconds) + f"{row['peak'] / 2**20:9.0f}{row['parameters']:12,}{row['loss']:12.6f}"
 
 
 def measure(name, filters, size, rounds, steps, with_torch, coding=False):
@@ -94,9 +96,9 @@ def measure(name, filters, size, rounds, steps, with_torch, coding=False):
       coding: whether real bytes are timed as well.
 
     Returns:
-      A dict for "TensorFlow" and, if it takes part, "PyTorch": `version`; `loss` before training; seconds of each step,
-      lists `train` and `evaluate`, for TensorFlow with `coding` also `compress` and `decompress`; `parameters`; `peak`,
-      bytes.
+      A dict for "TensorFlow" and, if it takes part, "PyTorch": `version`; `parameters`; `loss` before training; `peak`,
+      bytes; seconds of each step, lists `train` and `evaluate`, for TensorFlow with `coding` also `compress` and
+      `decompress`.
     """
     pair = np.random.default_rng(0).integers(0, 256, (2, 1, *size, 3), dtype=np.uint8)
     with contextlib.ExitStack() as stack:
@@ -105,15 +107,14 @@ def measure(name, filters, size, rounds, steps, with_torch, coding=False):
         if with_torch:
             workers["PyTorch"] = stack.enter_context(Worker(Theirs, ours.call("weights"), *pair))
         found = {
-            side: {"version": worker.call("version"), "loss": worker.call("evaluate"), "train": [], "evaluate": []}
-            for side, worker in workers.items()
+            side: {"loss": worker.call("evaluate"), "train": [], "evaluate": []} for side, worker in workers.items()
         }
         for _ in range(rounds):
             for action in ("train", "evaluate"):
                 for side, worker in workers.items():
                     found[side][action] += worker.seconds(action, steps)
         for side, worker in workers.items():
-            found[side].update(parameters=worker.call("parameters"), peak=worker.call("peak"))
+            found[side].update(worker.call("about"), peak=worker.peak())
         if coding:
             found["TensorFlow"].update({way: ours.seconds(way, steps) for way in ("compress", "decompress")})
     return found
@@ -149,6 +150,11 @@ class Worker:
         """A list: what each of so many calls of the method took, after some that are not counted."""
         return self._ask(method, repeats)
 
+    def peak(self):
+        """The most memory that the process took so far, in bytes."""
+        with open(f"/proc/{self._process.pid}/status") as file:
+            return 1024 * next(int(line.split()[1]) for line in file if line.startswith("VmHWM"))
+
     def _ask(self, *request):
         try:
             self._pipe.send(request)
@@ -178,16 +184,7 @@ def _timed(function, repeats):
     return seconds
 
 
-class Side:
-    """One of the two that are compared: `train`, `evaluate`, `parameters`, `version`, and this."""
-
-    def peak(self):
-        """The most memory that this process took, in bytes."""
-        with open("/proc/self/status") as file:  # not getrusage: what that says begins with the parent's memory
-            return 1024 * next(int(line.split()[1]) for line in file if line.startswith("VmHWM"))
-
-
-class Ours(Side):
+class Ours:
     """This package's model.
 
     Args:
@@ -204,12 +201,17 @@ class Ours(Side):
         settings = {"lmbda": LMBDA, "distortion": "mse", "decoder": "corrected"}
         self.model = models.create(name, "paper", filters=filters, **settings)
         fitting.compile_model(self.model, fitting.Config(steps=1))
-        self._version = tf.__version__
+        self._version, self._blob = tf.__version__, None
         self._pair = tf.constant(x), tf.constant(y)
         self._batches = iter(tf.data.Dataset.from_tensors(self._pair).repeat())
         self._step = self.model.make_train_function()
-        self._forward = tf.function(self._loss_and_image)
-        self._blob = None
+
+        @tf.function
+        def forward(x, y):
+            out = self.model((x, y), training=False)
+            return tf.reduce_mean(self.model.rate_distortion(x, out)["loss"]), out["x_hat"]
+
+        self._forward = forward
 
     def train(self):
         """One step; the mean loss of all steps so far."""
@@ -220,10 +222,6 @@ class Ours(Side):
         loss, x_hat = self._forward(*self._pair)
         x_hat.numpy()
         return float(loss)
-
-    def _loss_and_image(self, x, y):
-        out = self.model((x, y), training=False)
-        return self.model.rate_distortion(x, out)["loss"][0], out["x_hat"]
 
     def compress(self):
         """The file of x, bytes."""
@@ -236,11 +234,10 @@ class Ours(Side):
         """What comes of the file that `compress` made, uint8 `[H, W, 3]`."""
         return self.model.decompress(self._blob, self._pair[1][0].numpy())
 
-    def version(self):
-        return self._version
-
-    def parameters(self):
-        return sum(int(np.prod(variable.shape)) for variable in self.model.trainable_variables)
+    def about(self):
+        """A dict: `version` of the framework; `parameters`, how many."""
+        count = sum(int(np.prod(variable.shape)) for variable in self.model.trainable_variables)
+        return {"version": self._version, "parameters": count}
 
     def weights(self):
         """`{name: array}`, kernels with the axes as PyTorch has them."""
@@ -249,16 +246,16 @@ class Ours(Side):
             array = variable.numpy()
             if name.endswith("/kernel"):
                 # [k, k, in, out] -> [out, in, k, k], for transposed convolutions [in, out, k, k]
-                array = array.transpose((3, 2, 0, 1) if "analysis" in name else (2, 3, 0, 1)).copy()
-            weights[name] = array
+                array = array.transpose((3, 2, 0, 1) if "analysis" in name else (2, 3, 0, 1))
+            weights[name] = array.copy()
         return weights
 
 
-class Theirs(Side):
-    """The authors' design in PyTorch. Tensors are `[B, C, H, W]`, images in [0, 1], and `_y` ends what is y's.
+class Theirs:
+    """The authors' design in PyTorch. Tensors are `[B, C, H, W]`, images in [0, 1]; layers are called as ours.
 
     Args:
-      weights: of `Ours.weights`; the backbone is the one they are of.
+      weights: of `Ours.weights`, which tell the backbone. The dict is emptied, so that nothing is in memory twice.
       x, y: the batch, uint8 `[B, H, W, 3]`.
     """
 
@@ -266,8 +263,8 @@ class Theirs(Side):
         import torch
 
         self._torch, self._functional, self._at_least = torch, torch.nn.functional, _lower_bound()
-        self._weights = {name: torch.nn.Parameter(torch.tensor(array)) for name, array in weights.items()}
-        self._has_hyperprior = "hyper_analysis/conv1/kernel" in weights
+        self._weights = {name: torch.nn.Parameter(torch.tensor(weights.pop(name))) for name in list(weights)}
+        self._has_hyperprior = "hyper_analysis/conv1/kernel" in self._weights
         self._optimizer = torch.optim.Adam(self._weights.values(), lr=1e-4, amsgrad=True)
         self._pair = [torch.tensor(image.transpose(0, 3, 1, 2).astype(np.float32) / 255) for image in (x, y)]
 
@@ -286,12 +283,10 @@ class Theirs(Side):
         x_hat.numpy()
         return loss.item()
 
-    def parameters(self):
-        """How many training steps have changed; those that no step reaches do not count."""
-        return sum(weight.numel() for weight in self._weights.values() if weight.grad is not None)
-
-    def version(self):
-        return self._torch.__version__
+    def about(self):
+        """As of `Ours`; of the parameters those count that training has reached."""
+        count = sum(weight.numel() for weight in self._weights.values() if weight.grad is not None)
+        return {"version": str(self._torch.__version__), "parameters": count}
 
     def noise(self, like, normal=False):
         """Uniform in +-1/2, or standard normal."""
@@ -299,7 +294,7 @@ class Theirs(Side):
         return drawn.normal_() if normal else drawn.uniform_(-0.5, 0.5)
 
     def _forward(self, training):
-        """`(loss, x_hat)`, where all of alpha and beta are 1."""
+        """`(loss, x_hat)`, with alpha = beta = 1."""
         x, y = self._pair
         v_x, v_y, w = (self._analysis(*what) for what in ((x, "analysis"), (y, "analysis_y"), (y, "analysis_w")))
         if training:
@@ -352,7 +347,7 @@ class Theirs(Side):
         return self._functional.conv_transpose2d(x, kernel, bias, stride, **padding)
 
     def _norm(self, x, layer):
-        """sqrt(beta_i + sum_j gamma_ji x_j^2), what GDN divides by; stored are roots, 2^-36 more under them."""
+        """sqrt(beta_i + sum_j gamma_ji x_j^2); stored are sqrt(beta + 2^-36) and sqrt(gamma + 2^-36)."""
         pedestal = 2**-36
         beta = self._at_least(self._weights[f"{layer}/reparam_beta"], (1e-6 + pedestal) ** 0.5).square() - pedestal
         gamma = self._at_least(self._weights[f"{layer}/reparam_gamma"], pedestal**0.5).square() - pedestal
@@ -367,7 +362,8 @@ class Theirs(Side):
         """Likelihoods `[C, 1, B h w]` by a factorised prior."""
         v = v.transpose(0, 1).flatten(1)[:, None]
         lower, upper = self._logits(v - 0.5, prior), self._logits(v + 0.5, prior)
-        sign = (lower + upper).sign().detach()  # its opposite would keep small ones' digits; the authors' code has this
+        # As the authors' code has it. The opposite sign would keep the digits of likelihoods below 1e-6, as ours do.
+        sign = (lower + upper).sign().detach()
         return ((sign * upper).sigmoid() - (sign * lower).sigmoid()).abs()
 
     def _logits(self, v, prior):
@@ -387,10 +383,7 @@ class Theirs(Side):
 
 
 def _lower_bound():
-    """A PyTorch function of a tensor and a number: the larger of the two.
-
-    Gradients pass where the tensor is not below, or where a step along them leads up.
-    """
+    """A function of PyTorch: max(values, bound), whose gradient also passes below the bound if it leads up."""
     import torch
 
     class LowerBound(torch.autograd.Function):

@@ -63,6 +63,26 @@ def test_a_curve_becomes_published_measured_and_difference():
     assert "kitti_stereo, protocol ndic" in table.title
 
 
+def test_ours_are_measured_as_the_published_curve_of_the_method_was():
+    as_theirs = {"measured_as": {"psnr-rgb": "psnr-unclipped"}}
+    curves = [
+        theirs("ndic", [24.0, 25.0], **as_theirs),
+        theirs("bpg", [20.0, 21.0]),
+        theirs("dsin", [1, 1], **as_theirs),
+    ]
+    ndic, bpg, dsin = (ours(method, "kitti_stereo", "ndic", 20.0) for method in ("ndic", "bpg", "dsin"))
+    for result in (ndic, bpg):
+        result.results["psnr-unclipped"] = []
+        for image in result.images:
+            image.points["psnr-unclipped"] = [19.5, 19.5]
+    table = comparison.curve_table(curves, "psnr-rgb", [ndic, bpg, dsin])
+    measured = {labels[0]: values for labels, values in cells(table).items() if labels[1] == "measured"}
+    assert measured == {"their ndic": ["19.50"] * 2, "their bpg": ["20.00"] * 2, "their dsin": ["20.00"] * 2}
+    notes = [row.cells[0].note for row in table.rows if row.labels[1] == "measured"]
+    assert ["unclipped" in note for note in notes] == [True, False, False]
+    assert ndic.images[0].points["psnr-rgb"] == [20.0, 20.0]  # the result itself stays
+
+
 def test_curves_on_other_rates_are_read_at_round_ones():
     curves = [theirs("bpg", [24.0, 26.0], (0.05, 0.2)), theirs("dsin", [20.0, 21.0], (0.09, 0.16))]
     table = comparison.curve_table(curves, "psnr-rgb", [])

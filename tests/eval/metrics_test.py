@@ -99,6 +99,17 @@ def test_mse_and_psnr_of_known_errors():
     assert metrics.mse(black + 255, black) == 255**2
 
 
+def test_unclipped_psnr_sees_what_8_bits_hide():
+    white = np.full((4, 6, 3), 255, np.uint8)
+    assert metrics.psnr_unclipped(white, white + np.float32(25.5)) == pytest.approx(20)
+    assert metrics.psnr_unclipped(white, white - np.float32(0.255)) == pytest.approx(60, abs=1e-3)
+    assert metrics.psnr_unclipped(white, white.astype(float)) == math.inf
+    x, x_hat = scene(), damaged(scene())
+    assert metrics.psnr_unclipped(x, x_hat.astype(np.float32)) == pytest.approx(metrics.psnr(x, x_hat))
+    with pytest.raises(images.ImageError, match=r"\[4, 6, 3\].*\[4, 5, 3\]"):
+        metrics.psnr_unclipped(white, np.zeros((4, 5, 3), np.float32))
+
+
 def test_psnr_and_mse_describe_the_same_pixels():
     # The poster of the colour codec prints 29.122 dB beside an MSE of 49.436, which is 31.19 dB. Ours always agree.
     x, x_hat = scene(), damaged(scene())

@@ -121,6 +121,8 @@ def test_results_are_what_the_files_say(sweep):
             estimated = float(model(x[None], training=False)["bpp_estimated"][0])
             assert point["bpp-estimated"] == pytest.approx(estimated, rel=1e-4)
             assert point["psnr-rgb"] == pytest.approx(metrics.psnr(x, model.decompress(blob)))
+            unclipped = model.decompress(blob, rounded=False)
+            assert point["psnr-unclipped"] == pytest.approx(metrics.psnr_unclipped(x, unclipped))
             assert 0 < point["decode-s"] < 60
             assert 0 < point["encode-s"] < 60
             assert point["step"] == int(model.step)

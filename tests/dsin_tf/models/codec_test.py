@@ -33,6 +33,17 @@ def test_a_decoded_image_is_what_the_model_computes(model, size):
     np.testing.assert_allclose(x_hat, np.clip(expected, 0, 255), atol=0.502)
 
 
+def test_an_unrounded_image_is_what_the_rounded_one_was_made_of(model):
+    if not model.decodes_unrounded:
+        pytest.skip(f"{model.name} decodes 8-bit images alone")
+    x = lively.picture(40, 70)
+    blob = model.compress(x)
+    unrounded = model.decompress(blob, rounded=False)
+    assert unrounded.dtype == np.float32
+    np.testing.assert_allclose(unrounded, model(x[None], training=False)["x_hat"][0], atol=2e-3)
+    np.testing.assert_array_equal(np.clip(np.rint(unrounded), 0, 255), model.decompress(blob))
+
+
 def test_latents_are_decoded_bit_by_bit(model):
     x = lively.picture(80, 130)
     header, latents = model.decode_latents(model.compress(x))

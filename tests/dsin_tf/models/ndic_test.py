@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from dsin_tf import images, models
 from dsin_tf.entropy import hyperprior
+from dsin_tf.models import codec
 from dsin_tf.ms_ssim import ms_ssim
 from tests.dsin_tf.models import lively
 
@@ -13,6 +14,10 @@ WEIGHTS = ((1, 1), (1, 1e-3), (0, 0), (0, 1), (0.3, 2))  # alpha, beta
 
 def pair(height, width, seed=0):
     return lively.picture(height, width, seed), lively.picture(height, width, seed + 100)
+
+
+def count(model):
+    return sum(int(np.prod(variable.shape)) for variable in model.trainable_variables)
 
 
 def bits(likelihood):
@@ -36,8 +41,7 @@ def model(request):
     ],
 )
 def test_parameters_are_as_many_as_in_the_published_code(name, filters, expected):
-    model = models.create(name, filters=filters)
-    assert sum(np.prod(variable.shape) for variable in model.trainable_variables) == expected
+    assert count(models.create(name, filters=filters)) == expected
 
 
 def test_the_default_is_what_gave_the_published_results():
@@ -138,20 +142,37 @@ def test_files_hold_x_and_decode_with_y(model):
         model.decompress(blob, None)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_coding_does_without_what_is_for_training(name):
+@pytest.mark.parametrize(
+    # Parameters at N = 192: three transforms or two are for training; of NDIC-CAM two priors alone.
+    ("name", "left_out"),
+    [
+        ("ndic_balle2017", 2_891_136 + 3_812_547 + 2 * 8_256),
+        ("ndic_balle2018", 2_891_136 + 3_812_547 + 2 * 8_256 + 2_175_360 + 2_175_552),
+        ("ndic_cam", 2 * 8_256),
+    ],
+)
+def test_stripping_leaves_out_what_is_for_training(name, left_out):
+    model = models.create(name)
+    whole = count(model)
+    model.strip()
+    assert whole - count(model) == left_out
+
+
+@pytest.mark.parametrize("name", [*NAMES, "ndic_cam"])
+def test_a_stripped_model_codes_the_same_files(name, tmp_path):
     model = lively.make(name)
     model.prepare_for_coding()
     x, y = pair(64, 64)
     blob, identity = model.compress(x), model.identity
     x_hat = model.decompress(blob, y)
-    aids = [model.analysis_y, model.synthesis_y, model.prior_y, model.prior_w]
-    if name == "ndic_balle2018":
-        aids += [model.hyper_analysis_y, model.hyper_synthesis_y]
-    for variable in (variable for layer in aids for variable in layer.weights):
-        variable.assign(tf.fill(variable.shape, np.float32(np.nan)))
-    assert (model.compress(x), model.identity) == (blob, identity)
-    np.testing.assert_array_equal(model.decompress(blob, y), x_hat)
+    model.strip()
+    models.save(model, tmp_path)
+    for stripped in (model, models.load(tmp_path)):
+        assert (stripped.is_stripped, stripped.compress(x), stripped.identity) == (True, blob, identity)
+        np.testing.assert_array_equal(stripped.decompress(blob, y), x_hat)
+        assert stripped.estimate(x) > 0
+        with pytest.raises(codec.StrippedError, match=f"{name} was saved for coding alone"):
+            stripped((x[None], y[None]))
 
 
 @pytest.mark.parametrize("name", NAMES)
