@@ -32,7 +32,7 @@ RATES = (*tables.RATES, 0.40, 0.80, 1.60)
 
 _TEMPLATE = Path(__file__).with_name("report_template.html")
 _METRICS = ("psnr-rgb", "ms-ssim-rgb", "ms-ssim-dsin", "cmssim", "lab-difference", "rgb-angle")
-_DATASETS = {
+DATASETS = {
     "kitti_stereo": "KITTI Stereo",
     "kitti_stereo_clean": "KITTI Stereo, split by recording",
     "kitti_general": "KITTI General",
@@ -237,7 +237,7 @@ def _group_section(page, each, slug, known, style, folders):
     parts.append(f"<p>{_images(each)} of {html.escape(each.title)}; {html.escape(_protocol(meta['protocol']))}.</p>")
     plots, matching = [], []
     for key in each.keys:
-        theirs = _matching(known, meta, key)
+        theirs = matching(known, meta, key)
         matching += theirs
         caption = f"{each.title}, {_protocol(meta['protocol'])}; ours: mean of {_images(each)}."
         if theirs:
@@ -275,7 +275,7 @@ def _on_other_terms(results):
     return f" PSNR of {', '.join(named)} is, as published, of unclipped images; in our tables it is of 8-bit images."
 
 
-def _matching(known, meta, key):
+def matching(known, meta, key):
     """Published curves of a metric on the same data and protocol; of a method with several, that of the first paper."""
     on = _published_as(meta)
     fitting = [p for p in known if key in p.results and (p.meta["dataset"], p.meta["protocol"]) == on]
@@ -452,7 +452,7 @@ def _images(each):
 
 
 def _dataset(name):
-    return _DATASETS.get(name, name)
+    return DATASETS.get(name, name)
 
 
 def _protocol(name):

@@ -3,14 +3,16 @@
 import dataclasses
 import json
 import re
+import textwrap
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 from rich.console import Console
 
 from dsin_tf import files
-from eval import curves, figures, rd_results, report, strips, tables
+from eval import comparison, curves, figures, rd_results, report, strips, tables
 from experiments import common
 
 
@@ -38,7 +40,7 @@ def write_all(made, folder):
     print(f"Written: {', '.join(str(folder / each.stem) for each in made)} (.json, .csv, .png, .svg)")
 
 
-def curves_of(stem, methods, learned, patterns, key, published=()):
+def curves_of(stem, methods, learned, patterns, key, published=(), means=False):
     """Rate and distortion of the methods that a figure compares.
 
     Args:
@@ -47,10 +49,13 @@ def curves_of(stem, methods, learned, patterns, key, published=()):
       learned: those of them whose rates decide which rates are shown, where any is there.
       patterns: results files, may hold wildcards.
       key: column.
-      published: list of `RDResult` without images, drawn beside ours.
+      published: list of `RDResult`, published curves; those of a data set are drawn beside ours, which then count as
+        they do (`comparison.on_published_terms`), and alone where there is nothing of ours.
+      means: draw the means over all images at each setting of a codec, as most papers do; otherwise means at equal
+        rate, which need that every image reaches it.
 
     Returns:
-      A `Made` for each data set that the results are of.
+      A `Made` for each data set that the results or the published curves are of.
     """
     loaded = [(rd_results.load(path), Path(path)) for path in report.find(patterns)]
     loaded = [(result, path) for result, path in loaded if result.meta["method"] in methods]
@@ -60,11 +65,16 @@ def curves_of(stem, methods, learned, patterns, key, published=()):
             "Evaluate these first."
         )
     style = figures.styles([result for result, _ in loaded], published)
-    made = []
+    made, shown = [], []
     for group in report.group(loaded):
+        theirs = report.matching(published, group.meta, key)
+        shown += theirs
         results = sorted(group.results, key=lambda result: methods.index(result.meta["method"]))
+        results = [comparison.on_published_terms(result, theirs, key) for result in results]
+        if means:
+            results = [dataclasses.replace(result, images=[]) for result in results]
         limits = _limits([result for result in results if result.meta["method"] in learned], key)
-        figure = figures.rate_distortion(results, key, published, title=group.title, limits=limits, style=style)
+        figure = figures.rate_distortion(results, key, theirs, title=group.title, limits=limits, style=style)
         if figure is None:
             raise common.UserError(
                 f"--metric={key}: no rate is reached by every image of {group.title} in any of {len(results)} results, "
@@ -72,7 +82,14 @@ def curves_of(stem, methods, learned, patterns, key, published=()):
             )
         rates = [rate for rate in report.RATES if any(curves.mean_at(r, key, rate).value is not None for r in results)]
         table = tables.rate_table(results, key, rates) if rates else tables.points_table(results)
-        made.append(Made(f"{stem}_{group.slug}", _curves(group, results, key), table, figure))
+        made.append(Made(f"{stem}_{group.slug}", _curves(group.meta, results + theirs, key), table, figure))
+    drawn = {(curve.meta["dataset"], curve.meta["protocol"]) for curve in shown}
+    for (_, *on, column), theirs in comparison.curve_sets(published).items():
+        if column == key and tuple(on) not in drawn:
+            title = f"{report.DATASETS.get(on[0], on[0])}, as published"
+            figure = figures.rate_distortion([], key, theirs, title=title, style=style)
+            table = comparison.curve_table(theirs, key, [])
+            made.append(Made(f"{stem}_{on[0]}_published", _curves(theirs[0].meta, theirs, key), table, figure))
     return made
 
 
@@ -82,8 +99,8 @@ def _limits(results, key):
     return (rates.min() / 1.08, rates.max() * 1.08) if rates.size else None
 
 
-def _curves(group, results, key):
-    """The data of a plot: what was measured, and the curves as they are drawn."""
+def _curves(meta, results, key):
+    """The data of a plot: what was measured or published, and the curves as they are drawn."""
     drawn = []
     for result in results:
         rates, means = curves.mean_curve(result, key)
@@ -92,12 +109,13 @@ def _curves(group, results, key):
                 "name": result.name,
                 "method": result.meta["method"],
                 "rate": result.meta["rate"],
+                "published by": result.meta.get("paper"),
                 "settings": result.meta.get("settings"),
                 "points": {"bpp": result.results["bpp"], key: result.results.get(key)},
                 "curve": {"bpp": rates.tolist(), key: means.tolist()},
             }
         )
-    about = {name: group.meta.get(name) for name in ("dataset", "split", "protocol", "data_digest", "images")}
+    about = {name: meta.get(name) for name in ("dataset", "split", "protocol", "data_digest", "images")}
     return {"metric": key, **about, "methods": drawn}
 
 
@@ -148,6 +166,27 @@ def measured_on(source, protocol, model):
         "preset": model.preset,
         "settings": {**model.settings, "steps": int(model.step)},
     }
+
+
+def rows_of_pictures(title, lines):
+    """A figure of `lines`, each (heading, ((label, picture), ...)). Six wide pictures take two rows of three."""
+    height, width = lines[0][1][0][1].shape[:2]
+    count = len(lines[0][1])
+    columns = count if width < 3 * height else -(-count // 2)
+    deep, across = -(-count // columns), 13
+    tall = deep * (across / columns * height / width + 0.25) + 0.3
+    with matplotlib.rc_context({**figures.STYLE, "axes.grid": False}):
+        figure = Figure(figsize=(across, len(lines) * tall + 0.3), layout="constrained")
+        figure.suptitle(textwrap.fill(title, 150), fontsize=10, x=0.004, ha="left")
+        for part, (heading, panels) in zip(figure.subfigures(len(lines), 1, squeeze=False).flat, lines):
+            part.suptitle(heading, fontsize=10, fontweight="bold", x=0.004, ha="left")
+            every = part.subplots(deep, columns, squeeze=False).flat
+            for axes in every:
+                axes.set_axis_off()
+            for axes, (label, picture) in zip(every, panels):
+                axes.imshow(picture, interpolation="nearest")
+                axes.set_title(label, loc="left", fontsize=9.5)
+    return figure
 
 
 def as_image(values):

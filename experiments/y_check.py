@@ -293,6 +293,7 @@ def _rated(x, decoded, window):
 
 
 def _label(model):
+    """What tables and plots call a model."""
     method = _method(model)
     return _LABELS.get(method, method) + ("" if model.preset == "paper" else f" ({model.preset})")
 
@@ -387,8 +388,7 @@ def _results(checked, which, source, protocol):
 def _curve_figure(ours, references, title):
     """The metrics over the rate, `ours` being {which y: list of `RDResult`}.
 
-    Curves go through means over images at the measured points, those of the table; nothing else is known of a model at
-    one rate.
+    All curves go through the means over images at the measured points, which are those of the table.
     """
     style = figures.styles([*ours["true"], *references])
     lines = [(r, _REFERENCE) for r in references] + [(r, _LINES[which]) for which in WHICH for r in ours[which]]
@@ -415,14 +415,14 @@ def _curve_figure(ours, references, title):
             axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
             axes.set_xlabel("rate (bits per pixel, logarithmic)")
         of_y = [Line2D([], [], label=f"{which} y", **_look("#555555", "o", _LINES[which])) for which in WHICH]
-        of_codecs = [
+        of_codec = [
             Line2D([], [], label=result.name, **_look(*style[result.meta["method"], result.name], look))
-            for result, look in lines
-            if look in (_LINES["true"], _REFERENCE)
+            for results, look in ((ours["true"], _LINES["true"]), (references, _REFERENCE))
+            for result in results
         ]
-        for handles, place in ((of_y, "left"), (of_codecs, "right")):
+        for handles, end in ((of_y, "left"), (of_codec, "right")):
             text = {"fontsize": 8.5, "handlelength": 4, "labelspacing": 0.35}
-            figure.legend(handles=handles, loc=f"outside lower {place}", **text)
+            figure.legend(handles=handles, loc=f"outside lower {end}", **text)
     return figure
 
 

@@ -257,15 +257,18 @@ class Theirs:
     Args:
       weights: of `Ours.weights`, which tell the backbone. The dict is emptied, so that nothing is in memory twice.
       x, y: the batch, uint8 `[B, H, W, 3]`.
+
+    Attributes:
+      weights: `{name: parameter}`.
     """
 
     def __init__(self, weights, x, y):
         import torch
 
         self._torch, self._functional, self._at_least = torch, torch.nn.functional, _lower_bound()
-        self._weights = {name: torch.nn.Parameter(torch.tensor(weights.pop(name))) for name in list(weights)}
-        self._has_hyperprior = "hyper_analysis/conv1/kernel" in self._weights
-        self._optimizer = torch.optim.Adam(self._weights.values(), lr=1e-4, amsgrad=True)
+        self.weights = {name: torch.nn.Parameter(torch.tensor(weights.pop(name))) for name in list(weights)}
+        self._has_hyperprior = "hyper_analysis/conv1/kernel" in self.weights
+        self._optimizer = torch.optim.Adam(self.weights.values(), lr=1e-4, amsgrad=True)
         self._pair = [torch.tensor(image.transpose(0, 3, 1, 2).astype(np.float32) / 255) for image in (x, y)]
 
     def train(self):
@@ -285,7 +288,7 @@ class Theirs:
 
     def about(self):
         """As of `Ours`; of the parameters those count that training has reached."""
-        count = sum(weight.numel() for weight in self._weights.values() if weight.grad is not None)
+        count = sum(weight.numel() for weight in self.weights.values() if weight.grad is not None)
         return {"version": str(self._torch.__version__), "parameters": count}
 
     def noise(self, like, normal=False):
@@ -337,20 +340,20 @@ class Theirs:
 
     def _conv(self, x, layer, stride):
         """C(k, stride): (k - 1) / 2 zeros on either side."""
-        kernel, bias = self._weights[f"{layer}/kernel"], self._weights.get(f"{layer}/bias")
+        kernel, bias = self.weights[f"{layer}/kernel"], self.weights.get(f"{layer}/bias")
         return self._functional.conv2d(x, kernel, bias, stride, padding=kernel.shape[-1] // 2)
 
     def _up_conv(self, x, layer, stride):
         """T(k, stride): sides grow exactly `stride` times."""
-        kernel, bias = self._weights[f"{layer}/kernel"], self._weights[f"{layer}/bias"]
+        kernel, bias = self.weights[f"{layer}/kernel"], self.weights[f"{layer}/bias"]
         padding = {"padding": kernel.shape[-1] // 2, "output_padding": stride - 1}
         return self._functional.conv_transpose2d(x, kernel, bias, stride, **padding)
 
     def _norm(self, x, layer):
         """sqrt(beta_i + sum_j gamma_ji x_j^2); stored are sqrt(beta + 2^-36) and sqrt(gamma + 2^-36)."""
         pedestal = 2**-36
-        beta = self._at_least(self._weights[f"{layer}/reparam_beta"], (1e-6 + pedestal) ** 0.5).square() - pedestal
-        gamma = self._at_least(self._weights[f"{layer}/reparam_gamma"], pedestal**0.5).square() - pedestal
+        beta = self._at_least(self.weights[f"{layer}/reparam_beta"], (1e-6 + pedestal) ** 0.5).square() - pedestal
+        gamma = self._at_least(self.weights[f"{layer}/reparam_gamma"], pedestal**0.5).square() - pedestal
         return self._functional.conv2d(x.square(), gamma.t()[:, :, None, None], beta).sqrt()
 
     # Entropy models.
@@ -370,9 +373,9 @@ class Theirs:
         """The cumulative of each channel before its sigmoid: a network 1-3-3-3-1 that only grows."""
         matrix, bias, factor = (f"{prior}/DeepFactorized/{leaf}_" for leaf in ("matrix", "bias", "factor"))
         for k in range(4):
-            v = self._functional.softplus(self._weights[f"{matrix}{k}"]) @ v + self._weights[f"{bias}{k}"]
+            v = self._functional.softplus(self.weights[f"{matrix}{k}"]) @ v + self.weights[f"{bias}{k}"]
             if k < 3:
-                v = v + self._weights[f"{factor}{k}"].tanh() * v.tanh()
+                v = v + self.weights[f"{factor}{k}"].tanh() * v.tanh()
         return v
 
     def _by_scale(self, v, sigma):

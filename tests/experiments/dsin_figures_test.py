@@ -1,18 +1,13 @@
 """The commands of DSIN's figures, on models of a few channels and on results made by hand."""
 
-import csv
-import io
-import json
-
 import numpy as np
 import pytest
-from PIL import Image
 
 from dsin_tf import data, layers, models
-from eval import match_error, metrics, rd_results
+from eval import match_error, metrics
 from experiments import codec_driver, common, dsin, dsin_figures, kept_pictures
 from tests.dsin_tf.models import lively
-from tests.experiments import driving
+from tests.experiments import driving, figure_cases
 
 NATIVE = data.protocols.get("native")
 
@@ -36,34 +31,14 @@ def runs(tmp_path_factory):
     return folder
 
 
-def written(made, folder):
-    """What a figure writes: the JSON's contents, the rows of the CSV, the picture."""
-    made.write(folder)
-    paths = {path.suffix: path for path in folder.glob(f"{made.stem}.*")}
-    assert sorted(paths) == [".csv", ".json", ".png", ".svg"]
-    rows = list(csv.DictReader(io.StringIO(paths[".csv"].read_text())))
-    return json.loads(paths[".json"].read_text()), rows, np.asarray(Image.open(paths[".png"]).convert("RGB"))
-
-
-def result(path, method, rates=(0.1, 0.2), gain=0.0, dataset="kitti_small"):
-    meta = {"method": method, "dataset": dataset, "split": "test", "protocol": "native", "rate": "file"}
-    images = []
-    for k, name in enumerate("ab"):
-        points = {"bpp": list(rates), "ms-ssim-rgb": [0.8 + 0.5 * rate + gain + k / 50 for rate in rates]}
-        images.append(rd_results.ImagePoints(name, 128, 256, points))
-    means = {key: np.mean([i.points[key] for i in images], axis=0).tolist() for key in images[0].points}
-    rd_results.save(rd_results.RDResult(method.upper(), "", meta, means, images), path)
-    return str(path)
-
-
 def test_curves_are_of_the_methods_that_the_figure_compares(tmp_path):
     names = ["dsin", "dsin-no_mask", "dsin-raw_y", "cpm", "jpeg2000", "balle2017"]
-    paths = [result(tmp_path / f"{name}.json", name, gain=0.01 * k) for k, name in enumerate(names)]
+    paths = [figure_cases.result(tmp_path / f"{name}.json", name, gain=0.01 * k) for k, name in enumerate(names)]
     shown = {"5": {"dsin", "dsin-no_mask", "cpm", "jpeg2000"}, "8": {"dsin", "dsin-no_mask", "cpm"}}
     shown["11"] = {"dsin", "dsin-raw_y", "cpm"}
     for number, methods in shown.items():
         (made,) = dsin_figures.compare_curves(number, paths, "ms-ssim-rgb")
-        content, rows, picture = written(made, tmp_path / "out")
+        content, rows, picture = figure_cases.written(made, tmp_path / "out")
         assert made.stem == f"fig{number}_kitti_small_test_native"
         assert {each["method"] for each in content["methods"]} == methods
         assert {row["bpp"] for row in rows} == {name.upper() for name in methods}
@@ -74,17 +49,17 @@ def test_curves_are_of_the_methods_that_the_figure_compares(tmp_path):
 
 
 def test_each_data_set_has_its_plot(tmp_path):
-    result(tmp_path / "one.json", "dsin")
-    result(tmp_path / "two.json", "dsin", dataset="kitti_general")
+    figure_cases.result(tmp_path / "one.json", "dsin")
+    figure_cases.result(tmp_path / "two.json", "dsin", dataset="kitti_general")
     made = dsin_figures.compare_curves("5", [str(tmp_path / "*.json")], "ms-ssim-rgb")
     assert sorted(each.stem for each in made) == ["fig5_kitti_general_test_native", "fig5_kitti_small_test_native"]
 
 
 def test_results_that_do_not_make_the_figure_are_named(tmp_path):
-    path = result(tmp_path / "one.json", "balle2017")
+    path = figure_cases.result(tmp_path / "one.json", "balle2017")
     with pytest.raises(common.UserError, match=r"no result of dsin, dsin-no_mask, cpm, which this figure compares"):
         dsin_figures.compare_curves("8", [path], "ms-ssim-rgb")
-    path = result(tmp_path / "two.json", "dsin")
+    path = figure_cases.result(tmp_path / "two.json", "dsin")
     with pytest.raises(common.UserError, match="--metric=psnr-rgb"):
         dsin_figures.compare_curves("8", [path], "psnr-rgb")
 
@@ -101,7 +76,7 @@ def test_strips_show_the_methods_of_their_figure(tmp_path):
     for number, method in (("6", "dsin-no_mask"), ("10", "dsin")):
         made = dsin_figures.compare_pictures(number, tmp_path / "pictures")
         assert len(made) == 2
-        content, rows, picture = written(made[0], tmp_path / "out")
+        content, rows, picture = figure_cases.written(made[0], tmp_path / "out")
         assert [each["method"] for each in content["methods"]] == [method, "cpm"]
         assert [float(row["bpp"]) for row in rows] == [0.1 if method == "dsin" else 0.2, 0.3]
         assert picture.std() > 10
@@ -111,7 +86,7 @@ def test_strips_show_the_methods_of_their_figure(tmp_path):
 
 def test_correlation_and_gain_of_each_image(runs, tmp_path):
     (made,) = dsin_figures.correlation_and_gain(runs / "dsin", runs / "cpm", PAIRS, NATIVE)
-    content, rows, picture = written(made, tmp_path)
+    content, rows, picture = figure_cases.written(made, tmp_path)
     assert [row["image"] for row in rows] == list(PAIRS.names)
     model, alone = models.load(runs / "dsin"), models.load(runs / "cpm")
     for index, row in enumerate(content["images"]):
@@ -143,7 +118,7 @@ def test_correlation_is_compared_on_equal_images_only(runs, tmp_path):
 def test_side_images_are_those_of_both_searches(runs, tmp_path):
     made = dsin_figures.compare_side_images(runs / "dsin", PAIRS, NATIVE, 2)
     assert [each.stem for each in made] == ["fig9_00000-test_0", "fig9_00002-test_2"]
-    content, rows, picture = written(made[0], tmp_path)
+    content, rows, picture = figure_cases.written(made[0], tmp_path)
     model = models.load(runs / "dsin")
     for mask, label in ((True, "with mask"), (False, "without mask")):
         finder = layers.SIFinder((8, 8), mask=mask)
@@ -162,7 +137,7 @@ def test_matches_are_measured_at_each_rate_and_undistorted(tmp_path):
         save("dsin", tmp_path / "sweep" / f"target_bpp_{rate}", target_bpp=rate, seed=int(10 * rate))
     source = data.load("street", "test", size=(64, 96), limit=2, cache_dir=tmp_path / "street")
     (made,) = dsin_figures.measure_matches(tmp_path / "sweep", source, NATIVE)
-    content, rows, picture = written(made, tmp_path / "out")
+    content, rows, picture = figure_cases.written(made, tmp_path / "out")
     assert [(row["target_bpp"], row["mask"]) for row in content["rows"][-2:]] == [(None, True), (None, False)]
     assert len(rows) == len(content["rows"]) == 6
     loaded = {rate: models.load(tmp_path / "sweep" / f"target_bpp_{rate}") for rate in (0.1, 0.5)}
@@ -201,7 +176,7 @@ def test_mistakes_end_in_one_line(arguments, message):
 
 
 def test_a_figure_by_flags(tmp_path):
-    result(tmp_path / "dsin.json", "dsin")
+    figure_cases.result(tmp_path / "dsin.json", "dsin")
     results, out = tmp_path / "*.json", tmp_path / "out"
     shown = driving.drive("dsin_figures", "--figure=8", f"--results={results}", f"--out={out}")
     assert shown.returncode == 0, shown.stderr

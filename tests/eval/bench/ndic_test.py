@@ -33,6 +33,21 @@ def ours(name):
     return side
 
 
+def gradients(side):
+    """Those of a training step of our side, as of `Ours.weights`."""
+    x, y = (tf.constant(image) for image in batch())
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_mean(side.model.rate_distortion(x, side.model((x, y), training=True))["loss"])
+    variables = side.model.trainable_variables
+    values = [variable.numpy() for variable in variables]
+    for variable, gradient in zip(variables, tape.gradient(loss, variables)):
+        variable.assign(gradient)
+    found = side.weights()
+    for variable, value in zip(variables, values):
+        variable.assign(value)
+    return found
+
+
 def run(*arguments):
     return subprocess.run(
         [sys.executable, "-m", "eval.bench.ndic", *arguments], cwd=ROOT, capture_output=True, text=True
@@ -107,14 +122,17 @@ def test_pytorch_computes_the_same(name, torch):
     here = ours(name)
     there = ndic.Theirs(here.weights(), *batch())
     assert there.evaluate() == pytest.approx(here.evaluate(), rel=1e-6)
-    # With the same noise a training step has the same loss and gradients, and several leave the same model.
+    # The same noise on both sides.
     here.model.noise = lambda like, stream=0, normal=False: tf.fill(tf.shape(like), 0.7 if normal else 0.2)
     there.noise = lambda like, normal=False: torch.full_like(like, 0.7 if normal else 0.2)
+    of_ours = gradients(here)
     assert there.train() == pytest.approx(here.train(), rel=2e-6)
-    momentums = {id(weight): state["exp_avg"] for weight, state in there._optimizer.state.items()}
     assert there.about()["parameters"] == here.about()["parameters"]
-    for _ in range(2):
-        here.train(), there.train()
+    assert set(there.weights) == set(of_ours)
+    for key, gradient in of_ours.items():
+        np.testing.assert_allclose(there.weights[key].grad, gradient, atol=1e-4 * np.abs(gradient).max(), err_msg=key)
+    for side in (here, there):
+        side.train()
     assert there.evaluate() == pytest.approx(here.evaluate(), rel=1e-4)
 
 
