@@ -21,6 +21,7 @@ from eval import curves, tables
 # Okabe and Ito's colours without yellow, which white paper swallows.
 _BLUE, _RED, _GREEN, _SKY = "#0072B2", "#D55E00", "#009E73", "#56B4E9"
 _PINK, _BLACK, _ORANGE = "#CC79A7", "#000000", "#E69F00"
+_PURPLE = "#5D3A9B"  # not theirs: for where more codecs meet than they have colours
 _FIXED = {
     "jpeg2000": (_BLUE, "s"),
     "bpg": (_RED, "^"),
@@ -34,7 +35,7 @@ _FIXED = {
     "cpm": (_ORANGE, "D"),
     "ndic_balle2017": (_GREEN, "<"),
     "ndic_balle2018": (_SKY, ">"),
-    "ndic_cam": (_BLACK, "*"),
+    "ndic_cam": (_PURPLE, "*"),
     "balle2017": (_PINK, "d"),
     "balle2018": (_ORANGE, "h"),
     "dsc_msf": (_BLACK, "p"),

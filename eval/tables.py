@@ -185,8 +185,9 @@ def to_terminal(table):
         collapse_padding=True,
     )
     # Where a line is too short, headings go on in the next one, between words.
-    for heading in table.corner:
-        shown.add_column(Text(heading), min_width=_longest_word(heading))
+    for at, heading in enumerate(table.corner):
+        words = (_longest_word(text) for text in (heading, *(row.labels[at] for row in table.rows)))
+        shown.add_column(Text(heading), min_width=max(words))
     for heading in table.columns:
         shown.add_column(Text(heading), justify="right", min_width=_longest_word(heading))
     for row in table.rows:

@@ -353,7 +353,7 @@ def import_weights(family, checkpoint, workdir, settings):
     model = family.import_weights(checkpoint, **settings)
     model.prepare_for_coding()
     models.save(model, workdir)
-    return f"{workdir}: {family.labels[_method(model)]}, {_count_weights(model)} parameters, step {int(model.step)}"
+    return f"{workdir}: {family.labels[method(model)]}, {_count_weights(model)} parameters, step {int(model.step)}"
 
 
 def load(folder, weights="best"):
@@ -570,16 +570,14 @@ def evaluate(
         model = load(folder, weights)
         setting, value = _rate_setting(model.settings)
         about = {setting: value, "step": int(model.step)}
-        method = _method(model)
-        label = labels.get(method, method) + ("" if model.preset == "paper" else f" ({model.preset})")
         unswept = {"preset": model.preset, **{key: v for key, v in model.settings.items() if key != setting}}
         configuration = training.Run(folder).configuration()
         if configuration:
             unswept["trained on"] = "{name} {split}".format(**configuration["data"]["train"])
-        found = _Described(method, label, setting, unswept)
+        found = _Described(method(model), label(model, labels), setting, unswept)
         if described not in (None, found):
             raise common.UserError(
-                f"{folder} holds {label} with {unswept}, the runs before it {described.label} with "
+                f"{folder} holds {found.label} with {unswept}, the runs before it {described.label} with "
                 f"{described.unswept}; one model at several {setting} was expected. Evaluate them one by one."
             )
         described = described or found
@@ -670,9 +668,14 @@ class _Described:
     unswept: dict
 
 
-def _method(model):
+def method(model):
     """What results call a model: its name, and which variant of it."""
     return f"{model.name}-{model.variant}" if model.variant else model.name
+
+
+def label(model, labels):
+    """What tables and plots call a model: its label of {method: label}, and the preset if it is not the paper's."""
+    return labels.get(method(model), method(model)) + ("" if model.preset == "paper" else f" ({model.preset})")
 
 
 def _save_result(folder, described, source, protocol, measured):
@@ -748,7 +751,7 @@ def decompress(workdir, source, target, side=None, weights="best", max_pixels=bi
             "taken beside this one."
         )
     if side is not None and not model.uses_side:
-        raise common.UserError(f"{workdir}: {_method(model)} takes no side information. Leave --side={side} out.")
+        raise common.UserError(f"{workdir}: {method(model)} takes no side information. Leave --side={side} out.")
     pictures = () if side is None else (images.read(side, max_pixels),)
     x_hat = model.decompress(blob, *pictures, max_pixels=max_pixels)
     images.write(target, x_hat)
@@ -778,7 +781,7 @@ def export(workdir, target, labels, weights="best"):
     models.save(model, target)
     kept = _count_weights(model)
     left_out = f"{100 * (1 - kept / whole):.1f} % smaller, without {parts}" if kept < whole else "nothing left out"
-    return f"{target}: {labels[_method(model)]}, {kept} of {whole} weights ({left_out})"
+    return f"{target}: {labels[method(model)]}, {kept} of {whole} weights ({left_out})"
 
 
 def _count_weights(model):

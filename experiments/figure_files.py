@@ -180,7 +180,7 @@ def rows_of_pictures(title, lines):
         figure.suptitle(textwrap.fill(title, 150), fontsize=10, x=0.004, ha="left")
         for part, (heading, panels) in zip(figure.subfigures(len(lines), 1, squeeze=False).flat, lines):
             part.suptitle(heading, fontsize=10, fontweight="bold", x=0.004, ha="left")
-            every = part.subplots(deep, columns, squeeze=False).flat
+            every = list(part.subplots(deep, columns, squeeze=False).flat)
             for axes in every:
                 axes.set_axis_off()
             for axes, (label, picture) in zip(every, panels):

@@ -17,7 +17,6 @@ and strips of some images, each as PNG and SVG with its numbers as JSON and CSV.
 import dataclasses
 import re
 import statistics
-import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -294,13 +293,7 @@ def _rated(x, decoded, window):
 
 def _label(model):
     """What tables and plots call a model."""
-    method = _method(model)
-    return _LABELS.get(method, method) + ("" if model.preset == "paper" else f" ({model.preset})")
-
-
-def _method(model):
-    """What results call a model: its name, and which variant of it."""
-    return f"{model.name}-{model.variant}" if model.variant else model.name
+    return codec_driver.label(model, _LABELS)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -378,7 +371,12 @@ def _results(checked, which, source, protocol):
         grouped.setdefault(each.label, []).append(each)
     results = []
     for label, group in grouped.items():
-        meta = {"method": _method(group[0].model), "dataset": source.name, "protocol": protocol.name, "rate": "file"}
+        meta = {
+            "method": codec_driver.method(group[0].model),
+            "dataset": source.name,
+            "protocol": protocol.name,
+            "rate": "file",
+        }
         means = [each.means for each in group]
         points = {key: [mean[key][which] for mean in means] for key in METRICS if key in means[0]}
         results.append(rd_results.RDResult(label, "", meta, {"bpp": [mean["bpp"] for mean in means], **points}))
@@ -458,25 +456,7 @@ def _strip_made(name, checked, index, source, protocol, about, given):
     title = f"{image}; wrong y: that of {about['wrong y of']}"
     content = {**about, "models": [_entry(each, row, source, protocol) for each, row in zip(checked, rows)]}
     stem = f"y_check_{source.name}_{figure_files.as_name(name)}"
-    return figure_files.Made(stem, content, _table(title, checked, rows), _strip_figure(title, lines))
-
-
-def _strip_figure(title, lines):
-    """Rows of pictures: `lines` are (heading, ((label, picture), ...)). Wide pictures take two rows of three."""
-    height, width = lines[0][1][0][1].shape[:2]
-    columns = 6 if width < 3 * height else 3
-    deep, across = 6 // columns, 13
-    tall = deep * (across / columns * height / width + 0.25) + 0.3
-    with matplotlib.rc_context({**figures.STYLE, "axes.grid": False}):
-        figure = Figure(figsize=(across, len(lines) * tall + 0.3), layout="constrained")
-        figure.suptitle(textwrap.fill(title, 150), fontsize=10, x=0.004, ha="left")
-        for part, (heading, panels) in zip(figure.subfigures(len(lines), 1, squeeze=False).flat, lines):
-            part.suptitle(heading, fontsize=10, fontweight="bold", x=0.004, ha="left")
-            for axes, (label, picture) in zip(part.subplots(deep, columns, squeeze=False).flat, panels):
-                axes.imshow(picture, interpolation="nearest")
-                axes.set_title(label, loc="left", fontsize=9.5)
-                axes.set_axis_off()
-    return figure
+    return figure_files.Made(stem, content, _table(title, checked, rows), figure_files.rows_of_pictures(title, lines))
 
 
 if __name__ == "__main__":

@@ -48,9 +48,8 @@ def test_curves_are_means_beside_the_published_ones(tmp_path):
 
 
 def test_psnr_beside_published_curves_is_of_unclipped_images(tmp_path):
-    path = result(
-        tmp_path / "ndic.json", "ndic_balle2018", (0.1, 0.2), (24.0, 26.0), **{"psnr-unclipped": [23.5, 25.0]}
-    )
+    unclipped = {"psnr-unclipped": [23.5, 25.0]}
+    path = result(tmp_path / "ndic.json", "ndic_balle2018", (0.1, 0.2), (24.0, 26.0), **unclipped)
     document = json.loads((tmp_path / "ndic.json").read_text())
     for image in document["images"]:
         image["points"].update(unclipped)

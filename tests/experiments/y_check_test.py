@@ -1,21 +1,18 @@
 """Decoding with the true, a wrong and a blank y: which y is wrong, the numbers, what is drawn and what is refused."""
 
-import csv
-import io
 import json
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
 
 from dsin_tf import data, models
 from dsin_tf.data import kitti_recordings
 from eval import metrics, rd_results
 from experiments import common, y_check
 from tests.dsin_tf.models import lively
-from tests.experiments import driving
+from tests.experiments import driving, figure_cases
 
 NATIVE = data.protocols.get("native")
 PAIRS = driving.Pairs("test", 104, 112, 16)  # large enough for MS-SSIM
@@ -62,15 +59,6 @@ def save(name, folder, **settings):
     model = lively.make(name, **settings)
     model.prepare_for_coding()
     models.save(model, folder)
-
-
-def written(made, folder):
-    """What is written: the JSON's contents, the rows of the CSV, the picture."""
-    made.write(folder)
-    paths = {path.suffix: path for path in folder.glob(f"{made.stem}.*")}
-    assert sorted(paths) == [".csv", ".json", ".png", ".svg"]
-    rows = list(csv.DictReader(io.StringIO(paths[".csv"].read_text())))
-    return json.loads(paths[".json"].read_text()), rows, np.asarray(Image.open(paths[".png"]).convert("RGB"))
 
 
 def result(path, **other):
@@ -187,7 +175,7 @@ def decoded(model, index):
 
 def test_each_model_is_checked_once(checked, tmp_path):
     own, (made, _) = checked
-    content, rows, picture = written(made, tmp_path)
+    content, rows, picture = figure_cases.written(made, tmp_path)
     assert made.stem == "y_check_made_up"
     assert content["wrong y of"] == {"test 0": "test 1", "test 1": "test 2", "test 2": "test 0"}
     assert content["wrong y from"] == "another scene"
@@ -222,7 +210,7 @@ def test_numbers_are_those_of_one_file_and_three_ys(checked):
 
 def test_a_strip_shows_what_each_model_makes_of_each_y(checked, tmp_path):
     own, (_, strip) = checked
-    content, rows, picture = written(strip, tmp_path)
+    content, rows, picture = figure_cases.written(strip, tmp_path)
     assert strip.stem == "y_check_made_up_00000-test_0"
     assert (content["image"], content["wrong y of"]) == ("test 0", "test 1")
     assert [each["identity"] for each in content["models"]] == list(own)
