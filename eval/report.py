@@ -235,10 +235,10 @@ def _group_section(page, each, slug, known, style, folders):
     """Everything about one data set in one protocol."""
     meta, parts = each.meta, []
     parts.append(f"<p>{_images(each)} of {html.escape(each.title)}; {html.escape(_protocol(meta['protocol']))}.</p>")
-    plots, matching = [], []
+    plots, beside = [], []
     for key in each.keys:
         theirs = matching(known, meta, key)
-        matching += theirs
+        beside += theirs
         caption = f"{each.title}, {_protocol(meta['protocol'])}; ours: mean of {_images(each)}."
         if theirs:
             papers = dict.fromkeys(_paper(p.meta["paper"]) for p in theirs)
@@ -254,7 +254,7 @@ def _group_section(page, each, slug, known, style, folders):
         figure = figures.rate_distortion(ours, key, theirs, m.label, style=style)
         plots.append(page.plot(figure, f"{slug}_{key}", alt, caption))
     parts.append(f'<div class="plots">{"".join(plots)}</div>')
-    if known and not matching:
+    if known and not beside:
         parts.append(
             '<p class="soft">No curve was published for this data set and protocol, so none is drawn here. Published '
             'curves of other data are <a href="#published">below</a>; their levels cannot be compared with these.</p>'

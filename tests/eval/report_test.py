@@ -146,16 +146,16 @@ def test_a_method_that_several_papers_drew_is_shown_once_in_a_plot():
     known = published_numbers.curves()
     meta = {"dataset": "kitti_stereo", "protocol": "ndic"}
     for key in ("psnr-rgb", "ms-ssim-rgb"):
-        methods = [p.meta["method"] for p in report._matching(known, meta, key)]
+        methods = [p.meta["method"] for p in report.matching(known, meta, key)]
         assert len(methods) == len(set(methods)) > 5
-    assert report._matching(known, {"dataset": "street", "protocol": "ndic"}, "psnr-rgb") == []
+    assert report.matching(known, {"dataset": "street", "protocol": "ndic"}, "psnr-rgb") == []
 
 
 def test_images_prepared_as_ndic_does_are_beside_its_curves():
     known = published_numbers.curves()
     small, stereo = {"dataset": "kitti_small", "protocol": "native"}, {"dataset": "kitti_stereo", "protocol": "ndic"}
-    assert report._matching(known, small, "psnr-rgb") == report._matching(known, stereo, "psnr-rgb") != []
-    assert report._matching(known, {**small, "protocol": "dsin"}, "psnr-rgb") == []
+    assert report.matching(known, small, "psnr-rgb") == report._matching(known, stereo, "psnr-rgb") != []
+    assert report.matching(known, {**small, "protocol": "dsin"}, "psnr-rgb") == []
 
 
 def test_every_published_table_is_there(page):

