@@ -154,7 +154,7 @@ def test_a_method_that_several_papers_drew_is_shown_once_in_a_plot():
 def test_images_prepared_as_ndic_does_are_beside_its_curves():
     known = published_numbers.curves()
     small, stereo = {"dataset": "kitti_small", "protocol": "native"}, {"dataset": "kitti_stereo", "protocol": "ndic"}
-    assert report.matching(known, small, "psnr-rgb") == report._matching(known, stereo, "psnr-rgb") != []
+    assert report.matching(known, small, "psnr-rgb") == report.matching(known, stereo, "psnr-rgb") != []
     assert report.matching(known, {**small, "protocol": "dsin"}, "psnr-rgb") == []
 
 
