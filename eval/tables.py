@@ -176,6 +176,7 @@ def row_labels(results, beside=None):
 def to_terminal(table):
     """A table as a `rich` object, for `Console.print`."""
     caption = "\n".join([*([table.note] if table.note else []), *_numbered(table)])
+    is_wide = len(table.columns) >= 8  # eighty letters are what many terminals have
     shown = RichTable(
         title=Text(table.title, style="bold"),
         caption=Text(caption) if caption else None,
@@ -183,12 +184,14 @@ def to_terminal(table):
         caption_justify="left",
         box=box.SIMPLE_HEAD,
         collapse_padding=True,
+        padding=0 if is_wide else (0, 1),
     )
     # Where a line is too short, headings go on in the next one, between words.
     for at, heading in enumerate(table.corner):
         words = (_longest_word(text) for text in (heading, *(row.labels[at] for row in table.rows)))
         shown.add_column(Text(heading), min_width=max(words))
     for heading in table.columns:
+        heading = heading.replace(" ", "\n") if is_wide else heading
         shown.add_column(Text(heading), justify="right", min_width=_longest_word(heading))
     for row in table.rows:
         shown.add_row(
