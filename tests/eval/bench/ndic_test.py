@@ -94,18 +94,14 @@ def test_our_side_evaluates_and_codes_as_the_model_does(name):
 
 def test_a_worker_calls_methods_of_its_object():
     with ndic.Worker(collections.Counter, "abcab") as worker:
-        assert worker.call("total" if sys.version_info >= (3, 10) else "__len__") > 0
         assert dict(worker.call("copy")) == {"a": 2, "b": 2, "c": 1}
         assert len(worker.seconds("most_common", 4)) == 4
         assert 2**20 < worker.peak() < 2**32
 
 
 def test_a_worker_that_ends_is_an_error():
-    with (
-        ndic.Worker(fractions.Fraction, 1, 0) as worker,
-        pytest.raises(RuntimeError, match="asked for 'limit_denominator' ended"),
-    ):
-        worker.call("limit_denominator")
+    with ndic.Worker(fractions.Fraction, 1, 0) as worker, pytest.raises(RuntimeError, match="'as_integer_ratio' ended"):
+        worker.call("as_integer_ratio")
 
 
 @pytest.mark.parametrize("name", ndic.MODELS)
