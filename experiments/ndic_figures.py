@@ -17,7 +17,6 @@ first; for visual with --pictures, --picture_bpp and one --pictures_dir for all.
 """
 
 import dataclasses
-import itertools
 from pathlib import Path
 
 import matplotlib
@@ -242,12 +241,13 @@ def _weights_figure(rows, images):
         figure = Figure(figsize=(9.4, 3.9), layout="constrained")
         figure.suptitle(f"NDIC with weights alpha, beta\n{images}", fontsize=10, x=0.01, ha="left")
         rates, bars = figure.subplots(1, 2)
-        for marker, label, row in zip(itertools.cycle("os^DvP*X"), labels, rows):
-            rates.plot(row["bpp"], row["parts"]["both"]["psnr-rgb"], marker=marker, ms=8, ls="none", label=label)
+        for label, row in zip(labels, rows):
+            point = row["bpp"], row["parts"]["both"]["psnr-rgb"]
+            rates.plot(*point, "o", color="black", ms=7)
+            rates.annotate(label, point, xytext=(7, 5), textcoords="offset points", fontsize=9)
         rates.margins(0.25)
         rates.set_xlabel("rate (bits per pixel)")
         rates.set_ylabel("PSNR (dB)")
-        rates.legend(title="alpha, beta", fontsize=8.5, title_fontsize=8.5)
         width = 0.8 / len(_PARTS)
         for k, (part, colour) in enumerate(zip(_PARTS, ("#000000", "#0072B2", "#E69F00"))):
             heights = [row["parts"][part]["psnr-rgb"] for row in rows]
@@ -258,6 +258,7 @@ def _weights_figure(rows, images):
         bars.set_xlabel("alpha, beta")
         bars.set_ylabel("PSNR (dB)")
         bars.grid(visible=False, axis="x")
+        bars.set_axisbelow(True)
         bars.legend(fontsize=8.5, ncols=3, loc="upper center", bbox_to_anchor=(0.5, 1.13))
     return figure
 
