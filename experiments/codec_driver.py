@@ -200,7 +200,7 @@ def main(family, **overrides):
     elif values.mode == "evaluate":
         evaluate(
             values.workdir,
-            common.load_data(**_data_options()),
+            common.load_data(**data_options()),
             data.protocols.get(values.protocol),
             family.labels,
             weights=values.weights,
@@ -402,7 +402,7 @@ def _train_by_flags(family, overrides):
     protocol = data.protocols.get(values.protocol)
     if crop is not None:
         protocol = dataclasses.replace(protocol, train_crop=crop)
-    train_source = common.load_data(split="train", **_data_options())
+    train_source = common.load_data(split="train", **data_options())
     folders = train(
         values.model,
         values.preset,
@@ -513,10 +513,10 @@ def _validation_source():
     split = values.val_split
     if split is None:
         split = "val" if "val" in (data.splits(values.dataset) or ()) else "none"
-    return None if split == "none" else common.load_data(split=split, **_data_options())
+    return None if split == "none" else common.load_data(split=split, **data_options())
 
 
-def _data_options():
+def data_options():
     """Options of the data set from this driver's flags."""
     text = flags.FLAGS.size
     return {} if text is None else {"size": size("size", text)}

@@ -65,16 +65,14 @@ def main(argv):
     values = flags.FLAGS
     number, out = values.figure, Path(values.out)
     if number in _CURVES:
-        made = compare_curves(number, _needed("results"), values.metric)
+        made = compare_curves(number, figure_files.needed("results"), values.metric)
     elif number in _STRIPS:
-        made = compare_pictures(number, _needed("pictures"))
+        made = compare_pictures(number, figure_files.needed("pictures"))
     else:
         protocol = data.protocols.get(values.protocol)
-        workdir = _needed("workdir")
-        baseline = _needed("baseline") if number == "7" else None
-        text = values.size
-        options = {} if text is None else {"size": codec_driver.size("size", text)}
-        source = common.load_data(**options)
+        workdir = figure_files.needed("workdir")
+        baseline = figure_files.needed("baseline") if number == "7" else None
+        source = common.load_data(**codec_driver.data_options())
         if number == "7":
             made = correlation_and_gain(workdir, baseline, source, protocol, values.weights)
         elif number == "9":
@@ -366,14 +364,6 @@ def _finder(model, mask):
     """The model's SI-Finder, with or without mask."""
     config = model.finder.get_config()
     return type(model.finder).from_config({**config, "mask": mask})
-
-
-def _needed(name):
-    """The value of a flag that this figure cannot do without."""
-    value = getattr(flags.FLAGS, name)
-    if not value:
-        raise common.UserError(f"--figure={flags.FLAGS.figure} needs --{name}. Name it; --help says what it is.")
-    return value
 
 
 if __name__ == "__main__":

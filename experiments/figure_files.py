@@ -8,6 +8,7 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
+from absl import flags
 from matplotlib.figure import Figure
 from rich.console import Console
 
@@ -30,6 +31,14 @@ class Made:
         files.write_text(folder / f"{self.stem}.json", json.dumps(self.data, indent=1, allow_nan=False) + "\n")
         files.write_text(folder / f"{self.stem}.csv", tables.to_csv(self.table))
         figures.save(self.figure, folder / self.stem)
+
+
+def needed(name):
+    """The value of a flag that the figure of --figure cannot do without."""
+    value = getattr(flags.FLAGS, name)
+    if not value:
+        raise common.UserError(f"--figure={flags.FLAGS.figure} needs --{name}. Name it; --help says what it is.")
+    return value
 
 
 def write_all(made, folder):

@@ -60,16 +60,15 @@ def main(argv):
     del argv
     values = flags.FLAGS
     if values.figure == "curves":
-        made = compare_curves(_needed("results"))
+        made = compare_curves(figure_files.needed("results"))
     elif values.figure == "visual":
-        made = compare_pictures(_needed("pictures"))
+        made = compare_pictures(figure_files.needed("pictures"))
     elif values.figure == "bd":
-        made = compare_rates(_needed("results"))
+        made = compare_rates(figure_files.needed("results"))
     else:
-        workdirs = _needed("workdirs")
-        options = {} if values.size is None else {"size": codec_driver.size("size", values.size)}
-        protocol = data.protocols.get(values.protocol)
-        made = compare_weights(workdirs, common.load_data(**options), protocol, values.count, values.weights)
+        workdirs = figure_files.needed("workdirs")
+        source, protocol = common.load_data(**codec_driver.data_options()), data.protocols.get(values.protocol)
+        made = compare_weights(workdirs, source, protocol, values.count, values.weights)
     figure_files.write_all(made, Path(values.out))
 
 
@@ -383,14 +382,6 @@ def _matrix_figure(title, sides, entries):
             axes.set_title(side, loc="left", fontsize=10)
             axes.set_xlabel("compared with")
     return figure
-
-
-def _needed(name):
-    """The value of a flag that this figure cannot do without."""
-    value = getattr(flags.FLAGS, name)
-    if not value:
-        raise common.UserError(f"--figure={flags.FLAGS.figure} needs --{name}. Name it; --help says what it is.")
-    return value
 
 
 if __name__ == "__main__":

@@ -72,8 +72,7 @@ def main(argv):
     """Checks the models that the flags name."""
     del argv
     values = flags.FLAGS
-    options = {} if values.size is None else {"size": codec_driver.size("size", values.size)}
-    source, protocol = common.load_data(**options), data.protocols.get(values.protocol)
+    source, protocol = common.load_data(**codec_driver.data_options()), data.protocols.get(values.protocol)
     references = load_references(values.results, source, protocol)
     models = load_models(values.workdirs, values.weights)
     figure_files.write_all(check(models, source, protocol, references, values.count), Path(values.out))
