@@ -314,7 +314,7 @@ def test_help_groups_the_flags():
     assert shown.returncode == 0
     for title in ("Run:", "Data:", "Devices:", "Model:"):
         assert f"\n{title}\n" in shown.stdout
-    assert "--mode=<train | evaluate | compress | decompress | info>" in shown.stdout
+    assert "--mode=<train | evaluate | compress | decompress | export | info>" in shown.stdout
 
 
 def test_a_broken_image_ends_training_in_one_line(folder, tmp_path):

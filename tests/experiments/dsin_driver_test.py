@@ -137,7 +137,7 @@ def test_every_ablation_is_a_variant_with_a_label():
     for name, settings in dsin.ABLATIONS.items():
         model = models.create("dsin", "tiny", **settings)
         assert model.variant == ("" if name == "none" else name)
-        assert codec_driver._method(model) in dsin.FAMILY.labels
+        assert codec_driver.method(model) in dsin.FAMILY.labels
 
 
 def test_a_model_without_side_information_takes_images(tmp_path):

@@ -65,7 +65,7 @@ def decode_everything(folder):
 
 
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize("images", [100, pytest.param(500, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("images", [40, pytest.param(500, marks=pytest.mark.slow)])
 def test_files_have_the_same_latents_in_every_cell(images, prepared, tmp_path):
     model = prepared["balle2018"]
     models.save(model, tmp_path)
