@@ -13,7 +13,7 @@ reproduce: venv
 	@$(RUN) -m experiments.reproduce $(if $(DATA),--data_dir="$(DATA)")
 
 test: venv
-	@$(RUN) -m pytest $(ARGS)
+	@$(RUN) -m pytest -n 2 --dist loadfile $(ARGS)
 
 slow-test: venv
 	@$(RUN) -m pytest -m slow $(ARGS)

@@ -22,7 +22,16 @@ VERSION = re.search(r'^__version__ = "(.+)"$', (HERE / "dsin_tf" / "__init__.py"
 
 SETS = ["opencv-python-headless>=4.8,<4.12", "scipy>=1.9"]
 EVAL = ["av>=12", "bjontegaard>=1.2,<2", "scipy>=1.9"]
-TEST = ["hypothesis>=6", "pytest>=8", "pytest-timeout>=2", "ruff", "scikit-image>=0.19", *SETS, *EVAL]
+TEST = [
+    "hypothesis>=6",
+    "pytest>=8",
+    "pytest-timeout>=2",
+    "pytest-xdist>=3",
+    "ruff",
+    "scikit-image>=0.19",
+    *SETS,
+    *EVAL,
+]
 
 setup(
     name="dsin_tf",
