@@ -30,10 +30,9 @@ from typing import Any, Optional
 
 import numpy as np
 from absl import flags
-from rich.console import Console
 
 from dsin_tf import data, files
-from eval import anchor_points, anchors, rd_results, tables
+from eval import anchor_points, anchors, rd_results
 from experiments import common, kept_pictures
 
 # Part of every configuration: raise it when what a finished image records changes its meaning.
@@ -146,12 +145,11 @@ def run(codecs, source, protocol, targets, workdir, jobs=None, pictures=0, pictu
         results[codec.name] = anchor_points.result(codec, configurations[codec.name], targets, parts)
         paths.append(workdir / f"{codec.name}.json")
         rd_results.save(results[codec.name], paths[-1])
-    out = Console()
     title = f"{source.name} {source.split}, protocol {protocol.name}, {len(source)} images"
-    out.print(tables.to_terminal(anchor_points.table(title, codecs, results, targets)))
-    _say(out, f"Results: {', '.join(map(str, paths))}")
+    common.show_table(anchor_points.table(title, codecs, results, targets))
+    print(f"Results: {', '.join(map(str, paths))}")
     if pictures:
-        _say(out, f"Pictures: {workdir / 'pictures'}")
+        print(f"Pictures: {workdir / 'pictures'}")
     return paths
 
 

@@ -18,7 +18,6 @@ from typing import Optional
 
 import numpy as np
 from absl import flags
-from rich.console import Console
 
 from dsin_tf import bitstream, data, files, images
 from eval import rd_results, tables
@@ -418,7 +417,7 @@ def _train_by_flags(family, overrides):
         values.init_from,
     )
     title = f"{family.models[values.model]}, preset {values.preset}, trained on {train_source.name}"
-    Console().print(tables.to_terminal(training_table(title, folders)))
+    common.show_table(training_table(title, folders))
 
 
 def _settings(family, overrides):
@@ -597,9 +596,8 @@ def evaluate(
     kept_pictures.write_originals(source, protocol, picture_folders)
     for index, folder in picture_folders.items():
         _keep_picture(folder, described, measured, index, picture_bpp)
-    out = Console()
-    out.print(tables.to_terminal(evaluation_table(rd_results.load(path))))
-    out.print(f"Results: {path}", soft_wrap=True, highlight=False, markup=False)
+    common.show_table(evaluation_table(rd_results.load(path)))
+    print(f"Results: {path}")
     return path
 
 

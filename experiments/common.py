@@ -12,9 +12,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from dsin_tf import data
+from eval import tables
 
 # Results go to stdout or into a file, everything else to stderr, so that a result can be piped.
 console = Console(stderr=True)
+
+_WIDEST = 400  # letters, of a table that is printed into a file
 
 _groups = {}  # title -> names of its flags, in the order of their definition
 
@@ -125,6 +128,14 @@ def progress(description, total: Optional[int] = None):
     with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task(description, total=total, note="")
         yield lambda n=1, note="": bar.update(task, advance=n, note=note)
+
+
+def show_table(table):
+    """Prints a `tables.Table` to stdout: on a terminal as wide as that is, elsewhere as wide as nothing is cut off."""
+    out, shown = Console(), tables.to_terminal(table)
+    if not out.is_terminal:
+        out.width = max(out.width, out.measure(shown, options=out.options.update(max_width=_WIDEST)).maximum)
+    out.print(shown)
 
 
 class _Notes(std_logging.Formatter):

@@ -10,7 +10,6 @@ import matplotlib
 import numpy as np
 from absl import flags
 from matplotlib.figure import Figure
-from rich.console import Console
 
 from dsin_tf import files
 from eval import comparison, curves, figures, rd_results, report, strips, tables
@@ -45,7 +44,7 @@ def write_all(made, folder):
     """Writes figures, prints their tables and says where they are."""
     for each in made:
         each.write(folder)
-        Console().print(tables.to_terminal(each.table))
+        common.show_table(each.table)
     print(f"Written: {', '.join(str(folder / each.stem) for each in made)} (.json, .csv, .png, .svg)")
 
 

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from eval import tables
+from experiments import common
+
 ROOT = Path(__file__).resolve().parents[2]
 
 DRIVER = '''"""A driver for this test."""
@@ -90,3 +93,13 @@ def test_tensorflow_imported_by_a_driver_is_version_2_inside_functions():
         [sys.executable, "-c", "\n".join(lines)], cwd=ROOT, capture_output=True, text=True, timeout=120
     )
     assert (result.returncode, result.stdout) == (0, "[ True False]\n"), result.stderr
+
+
+def test_a_table_that_is_no_terminals_is_printed_whole(capsys):
+    columns = tuple(f"a long heading {k}" for k in range(7))
+    note = "A sentence that is longer than a terminal of eighty letters is wide, of which every word is wanted, too."
+    table = tables.Table("Wide", ("row",), columns, (tables.Row(("r",), [tables.Cell(k) for k in range(7)]),), note)
+    common.show_table(table)
+    shown = capsys.readouterr().out
+    assert all(heading in shown for heading in columns)
+    assert note in " ".join(shown.split())
