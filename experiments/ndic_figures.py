@@ -24,6 +24,7 @@ import numpy as np
 import tensorflow as tf
 from absl import flags
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from dsin_tf import data
 from eval import anchor_points, curves, figures, published_numbers, rd_results, report, tables
@@ -245,6 +246,7 @@ def _weights_figure(rows, images):
             rates.plot(*point, "o", color="black", ms=7)
             rates.annotate(label, point, xytext=(7, 5), textcoords="offset points", fontsize=9)
         rates.margins(0.25)
+        rates.xaxis.set_major_locator(MaxNLocator(5))
         rates.set_xlabel("rate (bits per pixel)")
         rates.set_ylabel("PSNR (dB)")
         width = 0.8 / len(_PARTS)

@@ -28,7 +28,15 @@ def test_shipped_weights_code_a_street(name, street):
 
 
 def test_how_many_rates_there_are_of_each_model():
-    expected = {"balle2017": 2, "balle2018": 2, "cpm": 2, "dsin": 2, "ndic_balle2017": 2, "ndic_balle2018": 2, "ndic_cam": 2}
+    expected = {
+        "balle2017": 2,
+        "balle2018": 2,
+        "cpm": 2,
+        "dsin": 2,
+        "ndic_balle2017": 2,
+        "ndic_balle2018": 2,
+        "ndic_cam": 2,
+    }
     assert Counter(name.split("-")[0] for name in zoo.names()) == expected
 
 
