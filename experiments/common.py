@@ -37,7 +37,13 @@ def flag_group(title):
 def define_data_flags():
     """Flags that choose a data set; the same names in every driver."""
     with flag_group("Data"):
-        flags.DEFINE_enum("dataset", "street", data.names(), "Data set; 'street' is rendered and needs no --data_dir.")
+        flags.DEFINE(
+            _DatasetParser(data.names()),
+            "dataset",
+            "street",
+            "Data set; 'street' is rendered and needs no --data_dir. Several of one kind, with + between, are one: "
+            "kitti_scenes+street_sets.",
+        )
         flags.DEFINE_string("data_dir", None, "Folder that holds the data set as its owners distribute it.")
         flags.DEFINE_string("split", "test", "Part of the data set: train, val or test where it has such parts.")
         flags.DEFINE_string(
@@ -45,6 +51,28 @@ def define_data_flags():
             None,
             "Text file with two lines a pair, for list and for kitti_general's val and test; {split} in its name "
             "stands for the part.",
+        )
+        flags.DEFINE_integer(
+            "set_size",
+            None,
+            "Images in a set, for data sets of sets; by default 8, and all of a folder in image_sets.",
+            lower_bound=1,
+        )
+        flags.DEFINE_enum(
+            "views",
+            None,
+            ("scattered", "drive"),
+            "What a set of street_sets shows: one street from scattered places in changing light (the default), or "
+            "from both cameras of a car that drives by.",
+        )
+        flags.DEFINE_string(
+            "scenes",
+            None,
+            "Only these scenes of the part of kitti_scenes: names or their ends with commas between, such as "
+            "training/000105.",
+        )
+        flags.DEFINE_string(
+            "cache_dir", None, "Folder for street's pictures, so that each is rendered once and not in every run."
         )
         flags.DEFINE_enum(
             "protocol",
@@ -60,8 +88,9 @@ def define_data_flags():
 def load_data(split=None, **options):
     """The data set that the flags choose, or another `split` of it; `options` go to `data.load` as they are."""
     values = flags.FLAGS
-    if values.list_file is not None:
-        options["list_file"] = values.list_file
+    # What the data set has no use for, it refuses by name.
+    given = {name: getattr(values, name) for name in ("list_file", "set_size", "views", "scenes", "cache_dir")}
+    options.update((name, value) for name, value in given.items() if value is not None)
     return data.load(
         values.dataset,
         split=split or values.split,
@@ -70,6 +99,11 @@ def load_data(split=None, **options):
         limit=values.limit,
         **options,
     )
+
+
+def singly(source):
+    """The data set, of sets every image by itself: for what measures one image after the other."""
+    return data.chains.Flat(source) if source.kind == "sets" else source
 
 
 def run(main):
@@ -136,6 +170,15 @@ def show_table(table):
     if not out.is_terminal:
         out.width = max(out.width, out.measure(shown, options=out.options.update(max_width=_WIDEST)).maximum)
     out.print(shown)
+
+
+class _DatasetParser(flags.EnumParser):
+    """Names of data sets, one or several joined by "+"."""
+
+    def parse(self, argument):
+        for name in argument.split("+"):
+            super().parse(name)
+        return argument
 
 
 class _Notes(std_logging.Formatter):

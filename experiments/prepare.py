@@ -24,12 +24,13 @@ from rich.console import Console
 from rich.table import Table
 
 from dsin_tf import data, images
-from dsin_tf.data import kitti_archives, protocols
+from dsin_tf.data import kitti_archives, kitti_scenes, protocols
 from experiments import common
 
 FLAGS = flags.FLAGS
 
 _DATASETS = tuple(name for name in data.names() if not name.startswith("street"))
+_OF_ARCHIVES = ("kitti_stereo", "kitti_stereo_clean", "kitti_general", "kitti_scenes")
 _PARTS = ("train", "val", "test")
 
 
@@ -108,8 +109,8 @@ def unpack(archives, data_dir, dataset):
       data.DataError: an archive is not what it should be.
       files.OutputError: no room on the disk, or it cannot be written.
     """
-    if dataset not in ("kitti_stereo", "kitti_stereo_clean", "kitti_general"):
-        raise common.UserError(f"--zip unpacks KITTI's archives for kitti_stereo and kitti_general, not for {dataset}.")
+    if dataset not in _OF_ARCHIVES:
+        raise common.UserError(f"--zip unpacks KITTI's archives for {', '.join(_OF_ARCHIVES)}, not for {dataset}.")
     plans = [kitti_archives.plan(path, data_dir) for path in archives]
     kitti_archives.check_space(plans, data_dir)
     damaged = []
@@ -216,8 +217,12 @@ def _look_up(dataset, split, data_dir, list_file):
     # KITTI General's train and heldout parts are made by rule, whatever list file the other two come from.
     by_rule = dataset == "kitti_general" and split not in ("val", "test")
     options = {"list_file": list_file} if list_file and not by_rule else {}
+    # Scenes are checked whole: which of their pictures make a set is drawn later, and from what is there if partial.
+    whole = dataset == "kitti_scenes"
+    if whole:
+        options["set_size"] = kitti_scenes.PICTURES
     try:
-        source = data.load(dataset, split, data_dir, partial=True, **options)
+        source = data.load(dataset, split, data_dir, partial=not whole, **options)
     except data.MissingFilesError as error:
         there = tuple(path for path in error.files if path not in set(error.missing))
         return Part(split, error.expected, error.found, error.missing, there)

@@ -6,7 +6,7 @@ from pathlib import Path
 from absl import logging
 
 from dsin_tf import images
-from dsin_tf.data.sources import DataError, FileImages, FilePairs, FileSets, read_list
+from dsin_tf.data.sources import DataError, FileImages, FilePairs, FileSets, check_whole, read_list
 
 _SIDES = (
     ("left", "right"),
@@ -83,14 +83,32 @@ def open_images(split, data_dir, partial, limit):
     return FileImages("images", split, top, [(p.name,) for p in _list_images(top)], partial, limit)
 
 
-def open_sets(split, data_dir, partial, limit):
-    """One set for each folder inside data_dir/SPLIT or data_dir; a folder of images alone is one set."""
+def open_sets(split, data_dir, partial, limit, set_size=None):
+    """One set for each folder inside data_dir/SPLIT or data_dir; a folder of images alone is one set.
+
+    A folder with one folder for each camera (see `open_pairs`) is one set, too: the images of both cameras in order
+    of their names, which in a recording is that of time, left before right.
+
+    Args:
+      split: the part; a folder without parts is used whole, whatever the split.
+      data_dir: the folder.
+      partial, limit: see `dsin_tf.data.load`.
+      set_size: use so many images of each set, spread evenly over it; None uses all.
+
+    Raises:
+      DataError: no images, or a set_size below 1.
+    """
+    if set_size is not None:
+        check_whole("set_size", set_size, 1)
     top = _part(split, Path(data_dir))
-    folders = [folder for folder in _folders(top) if _list_images(folder, empty=True)]
-    if not folders:
-        top, folders = top.parent, [top]
-    sets = [tuple(f"{folder.name}/{p.name}" for p in _list_images(folder)) for folder in folders]
-    names = [folder.name for folder in folders]
+    cameras = _camera_lines(top)
+    found = [] if cameras else [(folder.name, _set_lines(folder)) for folder in _folders(top)]
+    found = [(name, lines) for name, lines in found if lines]
+    if not found:
+        found = [(top.name, cameras or [path.name for path in _list_images(top)])]
+        top = top.parent
+    sets = [tuple(f"{name}/{line}" for line in _spread(lines, set_size)) for name, lines in found]
+    names = [name for name, _ in found]
     return FileSets("image_sets", split, top, sets, names, partial=partial, limit=limit)
 
 
@@ -123,16 +141,40 @@ def _find_pairs(split, data_dir):
 
 def _pairs_in(top):
     """Pairs of lines from the camera folders or the two files directly inside `top`; [] where there are none."""
-    for left, right in _SIDES:
-        if (top / left).is_dir() and (top / right).is_dir():
-            x, y = _by_key(top, left), _by_key(top, right)
-            # An image without a partner stays in the list, with the name its partner should have.
-            return [
-                (x.get(key) or _other_side(y[key], right, left), y.get(key) or _other_side(x[key], left, right))
-                for key in sorted(x.keys() | y.keys())
-            ]
+    sides = _sides_in(top)
+    if sides:
+        left, right = sides
+        x, y = _by_key(top, left), _by_key(top, right)
+        # An image without a partner stays in the list, with the name its partner should have.
+        return [
+            (x.get(key) or _other_side(y[key], right, left), y.get(key) or _other_side(x[key], left, right))
+            for key in sorted(x.keys() | y.keys())
+        ]
     files = {p.stem: p.name for p in _list_images(top, empty=True)}
     return [(files["left"], files["right"])] if {"left", "right"} <= files.keys() else []
+
+
+def _sides_in(top):
+    """The names of the two camera folders directly inside `top`, or None."""
+    return next((sides for sides in _SIDES if all((top / side).is_dir() for side in sides)), None)
+
+
+def _camera_lines(top):
+    """The images of both camera folders inside `top`, by name, left before right; [] where there are none."""
+    of_sides = [_by_key(top, side) for side in _sides_in(top) or ()]
+    return [lines[key] for key in sorted(set().union(*of_sides)) for lines in of_sides if key in lines]
+
+
+def _set_lines(folder):
+    """The lines of a set, relative to its folder; [] where it has no images."""
+    return _camera_lines(folder) or [path.name for path in _list_images(folder, empty=True)]
+
+
+def _spread(lines, size):
+    """`size` of the lines, the first and the last among them, in even steps; all where there are no more."""
+    if size is None or size >= len(lines):
+        return lines
+    return [lines[k * (len(lines) - 1) // max(size - 1, 1)] for k in range(size)]
 
 
 def _by_key(top, side):

@@ -12,19 +12,20 @@ SSSSSS is the scene, FF its time step 00...20, ten a second; image_2 is the left
 from dsin_tf.data import kitti_recordings
 from dsin_tf.data.sources import DataError, FilePairs, read_list
 
-_SCENES = {
+# Archive -> part -> how many scenes.
+SCENES = {
     "data_scene_flow_multiview": {"training": 200, "testing": 200},
     "data_stereo_flow_multiview": {"training": 194, "testing": 195},
 }
+FRAMES = 21  # of each camera in a scene
 _DIRECTIONS = (("image_2", "image_3"), ("image_3", "image_2"))
 _STEREO = {"train": ("training", (10, 11)), "val": ("testing", (11,)), "test": ("testing", (10,))}
 
 # DSIN validates and tests KITTI General on these scenes of the testing folders and trains on all others.
-_HELD_OUT = {
+GENERAL_HELD_OUT = {
     "data_scene_flow_multiview": (29, 79, 85, 100, 105, 110, 129, 150, 158, 175),
     "data_stereo_flow_multiview": (4, 33, 41, 44, 49, 52, 122, 158, 166, 167),
 }
-_FRAMES = 21
 _STEPS = (1, 2, 3)
 
 
@@ -37,7 +38,7 @@ def stereo_pairs(split):
     part, frames = _STEREO[split]
     return [
         (_line(archive, part, x, scene, frame), _line(archive, part, y, scene, frame))
-        for archive, scenes in _SCENES.items()
+        for archive, scenes in SCENES.items()
         for x, y in _DIRECTIONS
         for scene in range(scenes[part])
         for frame in frames
@@ -52,13 +53,13 @@ def general_pairs(split):
     """
     return [
         (_line(archive, part, x, scene, t_x), _line(archive, part, y, scene, t_y))
-        for archive, parts in _SCENES.items()
+        for archive, parts in SCENES.items()
         for part, count in parts.items()
         for scene in range(count)
-        if (part == "testing" and scene in _HELD_OUT[archive]) == (split == "heldout")
+        if (part == "testing" and scene in GENERAL_HELD_OUT[archive]) == (split == "heldout")
         for x, y in _DIRECTIONS
-        for t_x in range(_FRAMES)
-        for t_y in range(_FRAMES)
+        for t_x in range(FRAMES)
+        for t_y in range(FRAMES)
         if abs(t_x - t_y) in _STEPS
     ]
 

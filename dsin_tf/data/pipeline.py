@@ -16,10 +16,11 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from dsin_tf import images
-from dsin_tf.data.sources import DataError, check_same_size
+from dsin_tf.data.sources import DataError, file_parts, read_one_size
 
 MEMORY_MB = 2048
+
+_IMAGES = {"pairs": 2, "chains": 3, "images": 1}  # kind of source -> images in an item
 
 
 def train(
@@ -38,7 +39,7 @@ def train(
     Items stream through the epochs without a break; a batch may hold the end of one and the start of the next.
 
     Args:
-      source: a source of kind "pairs" or "images".
+      source: a source of kind "pairs", "chains" or "images".
       protocol: a `protocols.Protocol`.
       batch_size: items in a batch. More than one needs images of one size, as a crop gives.
       seed: 0 ... 2**32 - 1. Another seed is another stream.
@@ -50,7 +51,8 @@ def train(
       workers: images decoded at once; None for one a processor.
 
     Returns:
-      A `tf.data.Dataset` of (x, y), or of x for a source of images: `uint8 [N, H, W, 3]`.
+      A `tf.data.Dataset` of (x, y), of (x, reference, its reference) for chains, or of x for a source of images:
+      `uint8 [N, H, W, 3]`.
 
     Raises:
       DataError: an argument is out of range, or the source is of another kind.
@@ -79,7 +81,7 @@ def evaluate(source, protocol, batch_size=1, workers=None):
     """Batches for validation: every item once, in the list's order, as `protocol.evaluate` gives it.
 
     Args:
-      source: a source of kind "pairs" or "images".
+      source: a source of kind "pairs", "chains" or "images".
       protocol: a `protocols.Protocol`.
       batch_size: items in a batch; the last may be smaller. More than one needs images of one size.
       workers: images decoded at once; None for one a processor.
@@ -98,15 +100,15 @@ def evaluate(source, protocol, batch_size=1, workers=None):
 
 def _dataset(source, item, start, end, batch_size, drop_remainder, size, workers):
     """The tf.data graph: positions, items in parallel but in order, batches."""
-    parts = 2 if source.kind == "pairs" else 1
+    count = _IMAGES[source.kind]
     shape = (*(size or (None, None)), 3)
     same_size = _SameSize(batch_size)
 
     def read(position):
-        tensors = tf.numpy_function(lambda p: same_size(p, item(p)), [position], [tf.uint8] * parts, stateful=False)
+        tensors = tf.numpy_function(lambda p: same_size(p, item(p)), [position], [tf.uint8] * count, stateful=False)
         for tensor in tensors:
             tensor.set_shape(shape)
-        return tuple(tensors) if parts == 2 else tensors[0]
+        return tuple(tensors) if count > 1 else tensors[0]
 
     dataset = tf.data.Dataset.range(start, end)
     dataset = dataset.map(read, num_parallel_calls=workers or os.cpu_count(), deterministic=True)
@@ -141,18 +143,14 @@ class _Loader:
             self._decide(memory_mb)
 
     def __call__(self, index):
-        # By file where there are files: the lists use each image twice or more, as x and as y.
-        if hasattr(self._source, "files"):
-            paths = self._source.files(index)
-            loaded = [self._get(path, lambda path=path: self._prepare(images.read(path))) for path in paths]
-            if len(loaded) == 2:
-                check_same_size(loaded[0].shape, loaded[1].shape, paths)
-            return loaded
-        return self._get(index, lambda: [self._prepare(image) for image in self._read(index)])
+        parts = _parts(self._source, index)
+        if parts is None:
+            return self._get(index, lambda: [self._prepare(image) for image in self._read(index)])
+        return read_one_size(parts, lambda name, read: self._get(name, lambda: self._prepare(read())))
 
     def _read(self, index):
         item = self._source.read(index)
-        return list(item) if self._source.kind == "pairs" else [item]
+        return list(item) if _IMAGES[self._source.kind] > 1 else [item]
 
     def _get(self, key, make):
         if key in self._kept:
@@ -167,11 +165,11 @@ class _Loader:
 
     def _decide(self, memory_mb):
         """Whether to keep images at all. Keeping some of a set that does not fit would serve only a few."""
-        by_file = hasattr(self._source, "files")
-        keys = {path for i in range(len(self._source)) for path in self._source.files(i)} if by_file else None
-        count = len(keys) if by_file else len(self._source)
+        count, singly = len(self._source), _parts(self._source, 0) is not None
+        if singly:
+            count = len({name for index in range(count) for name, _ in _parts(self._source, index)})
         first = self(0)
-        needed = count * (_bytes(first) // len(first) if by_file else _bytes(first))
+        needed = count * (_bytes(first) // len(first) if singly else _bytes(first))
         fits = needed <= memory_mb * 2**20
         if not fits:
             self._room, self._kept = 0, {}
@@ -184,6 +182,13 @@ class _Loader:
             memory_mb,
             "kept in memory" if fits else "read again in each epoch",
         )
+
+
+def _parts(source, index):
+    """The images of an item one by one, where the source can read them so: items share images, as x and as y."""
+    if hasattr(source, "parts"):
+        return source.parts(index)
+    return file_parts(source.files(index)) if hasattr(source, "files") else None
 
 
 class _SameSize:
@@ -211,10 +216,10 @@ def _bytes(images_):
 
 
 def _check(source, batch_size, workers):
-    if source.kind not in ("pairs", "images"):
+    if source.kind not in _IMAGES:
         raise DataError(
-            f"{source.name} is a source of {source.kind}; pairs or images were expected. "
-            "Read sets one at a time with source.read(i)."
+            f"{source.name} is a source of {source.kind}; one of {', '.join(_IMAGES)} was expected. "
+            "Make chains of sets or single images of them (dsin_tf.data.chains), or read sets with source.read(i)."
         )
     if batch_size < 1 or (workers is not None and workers < 1):
         raise DataError(f"batch_size is {batch_size} and workers {workers}; at least 1 was expected.")

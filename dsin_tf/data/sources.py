@@ -1,10 +1,12 @@
-"""Sources: lists of image files that are read on demand as pairs, single images or sets.
+"""Sources: lists of image files that are read on demand as pairs, single images or sets; several joined as one.
 
 A source knows its list before any pixel is read. `names` and `digest` depend on the list alone, so
 two machines that hold the same data set in different folders agree on both.
 """
 
+import functools
 import hashlib
+import numbers
 import os
 from pathlib import Path
 from typing import NamedTuple, Optional
@@ -145,9 +147,7 @@ class FilePairs(_FileSource):
         Raises:
           images.ImageError: a file cannot be read, or x and y differ in size.
         """
-        x, y = (images.read(path) for path in self._paths[index])
-        check_same_size(x.shape, y.shape, self._paths[index])
-        return x, y
+        return tuple(read_one_size(file_parts(self._paths[index])))
 
 
 class FileImages(_FileSource):
@@ -173,6 +173,14 @@ class FileSets(_FileSource):
         """Set `index`: a list of `uint8 [H, W, 3]`."""
         return [images.read(path) for path in self._paths[index]]
 
+    def count(self, index):
+        """How many images set `index` has; none is read."""
+        return len(self._paths[index])
+
+    def read_image(self, index, k):
+        """Image `k` of set `index`, `uint8 [H, W, 3]`, without the others."""
+        return images.read(self._paths[index][k])
+
     def _look_up(self, *args):
         found = super()._look_up(*args)
         return found._replace(names=tuple(self._set_names[item] for item in found.lines))
@@ -183,13 +191,105 @@ class FileSets(_FileSource):
         return "".join("".join(f"{line}\n" for line in item) + "\n" for item in items)
 
 
-def check_same_size(x_shape, y_shape, names):
-    """Raises images.ImageError unless x and y agree in height and width; `names` are the two files."""
-    if tuple(x_shape[:2]) != tuple(y_shape[:2]):
+class Joined:
+    """Several sources of one kind as one: the items of the first, then those of the second, and so on."""
+
+    def __init__(self, sources):
+        """Joins sources of one split.
+
+        Raises:
+          DataError: the sources are of different kinds, or one is there twice.
+        """
+        kinds = {source.name: source.kind for source in sources}
+        self.name = "+".join(source.name for source in sources)
+        if len(kinds) < len(sources):
+            raise DataError(f"{self.name} names a data set twice; name each one once.")
+        if len(set(kinds.values())) > 1:
+            found = ", ".join(f"{name} of {kind}" for name, kind in kinds.items())
+            raise DataError(
+                f"{self.name}: sources of one kind were expected, found: {found}. Join data sets of one kind."
+            )
+        self.kind, self.split = sources[0].kind, sources[0].split
+        self._items = [(source, k) for source in sources for k in range(len(source))]
+        self.names = tuple(f"{source.name}/{source.names[k]}" for source, k in self._items)
+        text = "".join(f"{source.name} {source.digest}\n" for source in sources)
+        self.digest = hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+    def __len__(self):
+        return len(self._items)
+
+    def __repr__(self):
+        return f"<{self.name} {self.split}: {len(self)} {self.kind}>"
+
+    def read(self, index):
+        """Item `index`, as its own source reads it."""
+        source, k = self._items[index]
+        return source.read(k)
+
+    def read_x(self, index):
+        """Item `index`'s image to be coded: `uint8 [H, W, 3]`."""
+        source, k = self._items[index]
+        return source.read_x(k)
+
+    def count(self, index):
+        """How many images set `index` has; only of joined sets."""
+        source, k = self._items[index]
+        return source.count(k)
+
+    def read_image(self, index, k):
+        """Image `k` of set `index`, `uint8 [H, W, 3]`, without the others; only of joined sets."""
+        source, own_index = self._items[index]
+        return source.read_image(own_index, k)
+
+
+def file_parts(paths):
+    """(path, function that reads it) of each path; what `read_one_size` takes."""
+    return tuple((path, functools.partial(images.read, path)) for path in paths)
+
+
+def read_one_size(parts, load=lambda name, read: read()):
+    """The images of an item, in order; one that is there twice is read once.
+
+    Args:
+      parts: sequence of (name, function without arguments that reads the image).
+      load: called as load(name, read); gives the image, `uint8 [H, W, 3]`.
+
+    Raises:
+      images.ImageError: an image cannot be read, or two differ in height or width.
+    """
+    loaded, first = {}, parts[0][0]
+    for name, read in parts:
+        if name not in loaded:
+            loaded[name] = load(name, read)
+            _check_same_size(loaded[first].shape, loaded[name].shape, first, name)
+    return [loaded[name] for name, _ in parts]
+
+
+def _check_same_size(one, other, name, other_name):
+    if one[:2] != other[:2]:
         raise images.ImageError(
-            f"{names[0]} is {x_shape[0]}x{x_shape[1]} (height x width) and {names[1]} is {y_shape[0]}x{y_shape[1]}; "
-            "the two images of a pair must have one size. Get whole copies of both, or take the pair off the list."
+            f"{name} is {one[0]}x{one[1]} (height x width) and {other_name} is {other[0]}x{other[1]}; the images of a "
+            "pair, and those of a set that are used together, must have one size. Get whole copies, or leave them out."
         )
+
+
+def is_whole(value, low, high=None):
+    """Whether `value` is a whole number of `low` to `high` (None: without end); True and False are not numbers."""
+    whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    return whole and value >= low and (high is None or value <= high)
+
+
+def check_whole(name, value, low, high=None):
+    """Raises DataError unless `value` is a whole number of `low` to `high` (None: without end)."""
+    if not is_whole(value, low, high):
+        expected = f"at least {low}" if high is None else f"{low} to {high}"
+        raise DataError(f"{name} is {value!r}, a whole number of {expected} was expected.")
+
+
+def there(data_dir, lines):
+    """Those of the lines, as a set, whose files are there."""
+    locate = _Locator(data_dir)
+    return {line for line in lines if os.path.isfile(locate(line))}
 
 
 def list_text(pairs):

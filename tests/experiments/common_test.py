@@ -4,8 +4,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from dsin_tf import images
 from eval import tables
 from experiments import common
 
@@ -19,6 +21,7 @@ from experiments import common
 common.define_data_flags()
 with common.flag_group("Rate"):
     RATE = flags.DEFINE_float("rate", 0.1, "Bits a pixel.", lower_bound=0)
+LOAD = flags.DEFINE_bool("load", False, "Open the data set.")
 
 def main(argv):
     if RATE.value > 1:
@@ -28,6 +31,9 @@ def main(argv):
     with common.progress("work", total=2) as advance:
         advance()
     logging.info("went well")
+    if LOAD.value:
+        source = common.load_data()
+        print(source, source.count(0))
     print("result")
 
 common.run(main)
@@ -48,6 +54,8 @@ def test_help_groups_flags_with_their_defaults(flag):
     before, after = result.stdout.split("\nRate:\n")
     assert "\nData:\n" in before
     assert before.count("kitti_stereo_clean") == 1
+    assert "--dataset=<kitti_stereo | kitti_stereo_clean | " in before
+    assert "(default: street)" in before
     assert "--[no]partial" in before
     assert "--rate=<float>\n        Bits a pixel. (default: 0.1)" in after
 
@@ -74,10 +82,23 @@ def test_mistakes_end_in_one_line(argument, status, message):
 
 
 def test_unknown_dataset_lists_the_known_ones():
-    result = _drive("--dataset=nowhere")
+    result = _drive("--dataset=street+nowhere")
     assert (result.returncode, result.stderr.count("\n")) == (1, 1)
     assert "nowhere" in result.stderr
     assert "kitti_stereo" in result.stderr
+
+
+def test_flags_of_sets_reach_the_data_sets_that_take_them(tmp_path):
+    images.write(tmp_path / "set/a.png", np.zeros((4, 4, 3), np.uint8))
+    images.write(tmp_path / "set/b.png", np.zeros((4, 4, 3), np.uint8))
+    given = ("--load", f"--data_dir={tmp_path}", "--set_size=1", "--limit=2")
+    result = _drive("--dataset=image_sets+street_sets", "--views=drive", *given)
+    assert (result.returncode, result.stdout) == (0, "<image_sets+street_sets test: 3 sets> 1\nresult\n"), result.stderr
+    result = _drive("--dataset=image_sets", "--views=drive", *given)
+    assert (result.returncode, result.stderr.splitlines()[-1]) == (
+        1,
+        "error: image_sets has no option 'views'; the options it takes: set_size.",
+    )
 
 
 def test_tensorflow_imported_by_a_driver_is_version_2_inside_functions():

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from dsin_tf import data
-from dsin_tf.data import kitti, protocols
+from dsin_tf.data import kitti, kitti_scenes, protocols
 from experiments import common, prepare
 from tests.experiments import driving
 
@@ -143,6 +143,21 @@ def test_whole_kitti_stereo_is_complete_and_one_lost_file_is_found(tmp_path):
     report = prepare.check("kitti_stereo", tmp_path, decode=False)
     assert report.problems == (f"missing     {tmp_path}/{lost}",)
     assert [part.found for part in report.parts] == [1576, 788, 790]
+
+
+def test_kitti_scenes_are_checked_whole(tmp_path):
+    _picture(tmp_path / "one.png")
+    for folder, number in kitti_scenes.scenes_of("val"):
+        for k in range(42):
+            path = tmp_path / folder / f"image_{2 + k % 2}" / f"{number:06d}_{k // 2:02d}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            os.link(tmp_path / "one.png", path)
+    assert prepare.check("kitti_scenes", tmp_path, ("val",), decode=False).complete
+    lost = tmp_path / "data_scene_flow_multiview/training/image_3/000112_20.png"
+    lost.unlink()
+    report = prepare.check("kitti_scenes", tmp_path, ("val",), decode=False)
+    assert report.problems == (f"missing     {lost}",)
+    assert (report.parts[0].expected, report.parts[0].found) == (26, 25)
 
 
 def test_kitti_sample_counts(sample_data):

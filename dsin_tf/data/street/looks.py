@@ -4,7 +4,6 @@ Colours are linear and come as three arrays, one for each of red, green and blue
 """
 
 import dataclasses
-import functools
 from typing import Optional
 
 import numpy as np
@@ -12,7 +11,7 @@ import numpy as np
 _F = np.float32
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(eq=False)
 class Batch:
     """Samples of one material; arrays [n].
 
@@ -33,11 +32,13 @@ class Batch:
     x: np.ndarray
     y: np.ndarray
     z: np.ndarray
+    _taken: dict = dataclasses.field(default_factory=dict, init=False, repr=False)
 
-    @functools.cache  # noqa: B019  lives as long as its batch
     def p(self, k):
         """Parameter k of each sample's surface."""
-        return np.take(np.ascontiguousarray(self.surfaces.parameters[:, k]), self.ids)
+        if k not in self._taken:
+            self._taken[k] = np.take(np.ascontiguousarray(self.surfaces.parameters[:, k]), self.ids)
+        return self._taken[k]
 
     @property
     def color(self):
@@ -57,9 +58,6 @@ class Batch:
         """Some of these samples."""
         names = ("ids", "u", "v", "foot_u", "foot_v", "x", "y", "z")
         return Batch(self.surfaces, *(getattr(self, name)[places] for name in names))
-
-    __hash__ = object.__hash__
-    __eq__ = object.__eq__
 
 
 @dataclasses.dataclass

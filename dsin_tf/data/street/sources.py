@@ -5,11 +5,10 @@ share no scene whatever their sizes.
 """
 
 import hashlib
-import numbers
 from pathlib import Path
 
 from dsin_tf import images
-from dsin_tf.data.sources import DataError
+from dsin_tf.data.sources import DataError, check_whole, is_whole
 from dsin_tf.data.street.noise import Random, mix
 from dsin_tf.data.street.render import Moment
 from dsin_tf.data.street.scene import REFERENCE_STEP, STEPS, Scene
@@ -46,15 +45,13 @@ class _Street:
             raise DataError(f"{self.name} has no split {split!r}; it has: {', '.join(_SPLITS)}.")
         first, usual = _SPLITS[split]
         count = usual if count is None else count
-        if not _whole(count, 1, _RANGE):
-            raise DataError(f"count is {count!r}, a whole number of 1 to {_RANGE} was expected.")
-        if not _whole(seed, 0, 2**63):
-            raise DataError(f"seed is {seed!r}, a whole number of at least 0 was expected.")
+        check_whole("count", count, 1, _RANGE)
+        check_whole("seed", seed, 0, 2**63)
         try:
             height, width = size
         except (TypeError, ValueError):
             height = width = None
-        if not _whole(height, 1, _MAX_SIDE) or not _whole(width, 1, _MAX_SIDE):
+        if not is_whole(height, 1, _MAX_SIDE) or not is_whole(width, 1, _MAX_SIDE):
             raise DataError(
                 f"size is {size!r}, two whole numbers (height, width) of 1 to {_MAX_SIDE} pixels were expected."
             )
@@ -180,7 +177,7 @@ class StreetSets(_Street):
     Args:
       split, size, count, cache_dir, seed: as for the pairs; an item is a set. Without `count`: 200 sets for
         train, 20 for val and test.
-      pictures: how many pictures a set has.
+      set_size: how many pictures a set has.
       views: "scattered": from places around the reference camera, each in its own light. "drive": taken by the
         two cameras of the rig at the 21 time steps, drawn without repetition and in order of time; at most 42.
     """
@@ -188,13 +185,12 @@ class StreetSets(_Street):
     kind = "sets"
     name = "street_sets"
 
-    def __init__(self, split, size=(128, 256), count=None, cache_dir=None, seed=0, pictures=8, views="scattered"):
+    def __init__(self, split, size=(128, 256), count=None, cache_dir=None, seed=0, set_size=8, views="scattered"):
         most = {"scattered": 99, "drive": 2 * STEPS}
         if views not in most:
             raise DataError(f"views is {views!r}; expected one of: {', '.join(most)}.")
-        if not _whole(pictures, 1, most[views]):
-            raise DataError(f"pictures is {pictures!r}, a whole number of 1 to {most[views]} was expected.")
-        self.pictures, self.views = pictures, views
+        check_whole("set_size", set_size, 1, most[views])
+        self.set_size, self.views = set_size, views
         if count is None and split in _SPLITS:
             count = max(20, _SPLITS[split][1] // 10)
         super().__init__(split, size, count, cache_dir, seed)
@@ -205,22 +201,25 @@ class StreetSets(_Street):
 
     def read_x(self, index):
         """The first picture of set `index`."""
-        return self._pictures(index, self._set_views(self._scenes[index])[:1])[0]
+        return self.read_image(index, 0)
+
+    def count(self, index):
+        """How many pictures set `index` has: as many as every other."""
+        return self.set_size
+
+    def read_image(self, index, k):
+        """Picture `k` of set `index`, `uint8 [H, W, 3]`; the others are not rendered."""
+        return self._pictures(index, [self._set_views(self._scenes[index])[k]])[0]
 
     def _item_name(self, scene):
-        return f"seed{self.seed}/{scene:07d}_{self.views}_{self.pictures}"
+        return f"seed{self.seed}/{scene:07d}_{self.views}_{self.set_size}"
 
     def _set_views(self, scene):
         if self.views == "scattered":
             # A light for each picture; the first has the scene's own.
-            return [("scattered", k, k) for k in range(self.pictures)]
+            return [("scattered", k, k) for k in range(self.set_size)]
         rng = Random(self.seed, scene, mix(2))
         left = [(camera, step, 0) for step in range(STEPS) for camera in (_LEFT, _RIGHT)]
-        while len(left) > self.pictures:
+        while len(left) > self.set_size:
             left.pop(rng.integer(0, len(left)))
         return left
-
-
-def _whole(value, low, high):
-    """Whether `value` is a whole number of low to high; True and False are not numbers."""
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool) and low <= value <= high

@@ -108,6 +108,55 @@ def test_images_and_sets(tmp_path):
     assert data.load("image_sets", "test", tmp_path / "one").names == ("one",)
 
 
+def _set_levels(source):
+    return {name: [int(image[0, 0, 0]) for image in source.read(k)] for k, name in enumerate(source.names)}
+
+
+@pytest.mark.parametrize("sides", [("left", "right"), ("image_2", "image_3")])
+def test_camera_folders_are_one_set_in_order_of_time(tmp_path, sides):
+    drive = tmp_path / "drive"
+    for t in (2, 0, 1):
+        for level, side in enumerate(sides):
+            if (t, level) != (1, 0):  # an image without partner is an image of the set all the same
+                _picture(drive / side / f"{t:02d}.png", 10 * t + level)
+    _picture(tmp_path / "plain/b.png", 5)
+    _picture(tmp_path / "plain/a.png", 4)
+    assert _set_levels(data.load("image_sets", "test", drive)) == {"drive": [0, 1, 11, 20, 21]}
+    assert _set_levels(data.load("image_sets", "test", tmp_path)) == {"drive": [0, 1, 11, 20, 21], "plain": [4, 5]}
+
+
+def test_set_size_spreads_evenly_over_a_set(tmp_path):
+    for k in range(7):
+        _picture(tmp_path / f"long/{k}.png", k)
+    for k in range(2):
+        _picture(tmp_path / f"short/{k}.png", k)
+    expected = {None: [0, 1, 2, 3, 4, 5, 6], 1: [0], 2: [0, 6], 3: [0, 3, 6], 4: [0, 2, 4, 6], 99: list(range(7))}
+    for size, levels in expected.items():
+        source = data.load("image_sets", "test", tmp_path, set_size=size)
+        assert _set_levels(source) == {"long": levels, "short": [0] if size == 1 else [0, 1]}
+    with pytest.raises(data.DataError, match="set_size is 0, a whole number of at least 1"):
+        data.load("image_sets", "test", tmp_path, set_size=0)
+
+
+def test_one_image_of_a_set_is_read_alone(tmp_path):
+    for k in range(3):
+        _picture(tmp_path / f"s/{k}.png", k)
+    source = data.load("image_sets", "test", tmp_path)
+    (tmp_path / "s/0.png").write_bytes(b"")  # not read
+    assert source.count(0) == 3
+    assert [int(source.read_image(0, k)[0, 0, 0]) for k in (1, 2)] == [1, 2]
+
+
+def test_sample_drive_is_one_set_of_both_cameras(sample_data):
+    source = data.load("image_sets", data_dir=sample_data / "kitti_odometry_sample")
+    assert (source.names, source.count(0)) == (("kitti_odometry_sample",), 12)
+    assert [path[-18:] for path in source.files(0)[:3]] == [
+        "image_2/000000.png",
+        "image_3/000000.png",
+        "image_2/000001.png",
+    ]
+
+
 def test_list_relative_to_its_own_folder_or_below_data_dir(tmp_path):
     _picture(tmp_path / "sub/x.png", 1)
     _picture(tmp_path / "sub/y.png", 2)

@@ -9,7 +9,7 @@ import tensorflow as tf
 from PIL import Image
 
 from dsin_tf import data, images
-from dsin_tf.data import pipeline, protocols
+from dsin_tf.data import chains, pipeline, protocols
 
 _CROP = dataclasses.replace(protocols.get("native"), train_crop=(8, 16))
 _COUNT = 7
@@ -166,8 +166,70 @@ def test_single_images(tmp_path):
 def test_sets_are_refused(tmp_path):
     Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(tmp_path / "a.png")
     source = data.load("image_sets", "train", tmp_path)
-    with pytest.raises(data.DataError, match="image_sets is a source of sets; pairs or images"):
+    with pytest.raises(data.DataError, match="image_sets is a source of sets; one of pairs, chains, images"):
         pipeline.evaluate(source, _CROP)
+
+
+@pytest.fixture
+def sets(tmp_path):
+    """Two sets of four images of noise; blue holds the image's number, ten more in the second set."""
+    for k in range(8):
+        noise = np.random.default_rng(k).integers(0, 200, (12, 24, 3), dtype=np.uint8)
+        noise[..., 2] = 10 * (k // 4) + k % 4
+        images.write(tmp_path / f"{k // 4}/{k % 4}.png", noise)
+    return data.load("image_sets", "train", tmp_path)
+
+
+def _chain_numbers(batches):
+    return [tuple(int(image[n, 0, 0, 2]) for image in batch) for batch in batches for n in range(len(batch[0]))]
+
+
+def _take_chains(dataset, count):
+    return [tuple(image.numpy() for image in batch) for batch in dataset.take(count)]
+
+
+def test_chains_stream_alike_with_one_seed_and_can_be_resumed(sets):
+    source = chains.Chains(sets, seed=5)
+    whole = _take_chains(pipeline.train(source, _CROP, 2, seed=3), 16)
+    assert _equal(whole, _take_chains(pipeline.train(source, _CROP, 2, seed=3, memory_mb=0, workers=1), 16))
+    assert _equal(whole[9:], _take_chains(pipeline.train(source, _CROP, 2, seed=3, start_step=9), 7))
+    assert [image.shape for image in whole[0]] == [(2, 8, 16, 3)] * 3
+    expected = [tuple(int(image[0, 0, 2]) for image in source.read(k)) for k in range(len(source))]
+    assert sorted(_chain_numbers(whole[: len(source) // 2])) == sorted(expected)
+
+
+def test_a_chain_is_cropped_and_flipped_at_one_place(sets):
+    source = chains.Chains(sets)
+    batches = _take_chains(pipeline.train(source, _CROP, 1, seed=0), len(source))
+    roots = [(x, third) for x, reference, third in batches if x[0, 0, 0, 2] == reference[0, 0, 0, 2]]
+    assert len(roots) == 8
+    for x, third in roots:
+        np.testing.assert_array_equal(x, third)
+
+
+def test_chains_evaluate_in_order(sets):
+    source = chains.Chains(sets)
+    batches = list(pipeline.evaluate(source, protocols.get("native"), batch_size=5))
+    expected = [tuple(int(image[0, 0, 2]) for image in source.read(k)) for k in range(len(source))]
+    assert _chain_numbers(batches) == expected
+
+
+def test_an_image_in_many_chains_is_kept_once(sets, monkeypatch, caplog):
+    reads = []
+    read = images.read
+    monkeypatch.setattr(images, "read", lambda path: reads.append(path) or read(path))
+    with caplog.at_level("INFO", logger="absl"):
+        list(pipeline.train(chains.Chains(sets), _CROP, 1, seed=0, epochs=2, workers=1))
+    assert sorted(reads) == sorted(path for k in range(2) for path in sets.files(k))
+    assert "kept in memory" in caplog.text
+
+
+def test_a_chain_of_two_sizes_names_the_set(tmp_path):
+    for k, width in enumerate((20, 24)):
+        images.write(tmp_path / f"mixed/{k}.png", np.zeros((12, width, 3), np.uint8))
+    source = chains.Chains(data.load("image_sets", "train", tmp_path))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="image_sets mixed image . is 12x2"):
+        list(pipeline.evaluate(source, protocols.get("native")))
 
 
 def test_truncated_png_is_named_in_mid_stream(source):

@@ -153,3 +153,43 @@ def test_list_file_that_is_missing_or_a_folder(tmp_path):
         sources.read_list(tmp_path / "none.txt")
     with pytest.raises(sources.DataError, match="is a directory"):
         sources.read_list(tmp_path)
+
+
+def _images(folder, name, files):
+    return sources.FileImages(name, "test", folder, [(file,) for file in files])
+
+
+def test_joined_sources_keep_their_order_and_both_digests(four):
+    one, two = _images(four, "one", ["c.png"]), _images(four, "two", ["b.png", "a.png"])
+    joined = sources.Joined([one, two])
+    assert (joined.name, joined.split, joined.kind, len(joined)) == ("one+two", "test", "images", 3)
+    assert joined.names == ("one/c.png", "two/b.png", "two/a.png")
+    assert [joined.read(k)[0, 0, 0] for k in range(3)] == [joined.read_x(k)[0, 0, 0] for k in range(3)] == [20, 10, 0]
+    assert joined.digest == hashlib.sha256(f"one {one.digest}\ntwo {two.digest}\n".encode()).hexdigest()
+    copy = pickle.loads(pickle.dumps(joined))
+    assert (copy.names, copy.digest, copy.read(1)[0, 0, 0]) == (joined.names, joined.digest, 10)
+
+
+def test_joined_sets_read_one_image_of_the_right_set(four):
+    one = sources.FileSets("one", "test", four, [("a.png",), ("b.png", "c.png")], ["1", "2"])
+    two = sources.FileSets("two", "test", four, [("d.png", "a.png", "b.png")], ["1"])
+    joined = sources.Joined([one, two])
+    assert [joined.count(k) for k in range(3)] == [1, 2, 3]
+    for index in range(3):
+        for k in range(joined.count(index)):
+            np.testing.assert_array_equal(joined.read_image(index, k), joined.read(index)[k])
+
+
+def test_joined_sources_of_two_kinds_or_twice_the_same_are_refused(four):
+    one = _images(four, "one", ["a.png"])
+    pairs = sources.FilePairs("two", "test", four, [("a.png", "b.png")])
+    with pytest.raises(sources.DataError, match=r"one\+two: sources of one kind.*one of images, two of pairs"):
+        sources.Joined([one, pairs])
+    with pytest.raises(sources.DataError, match=r"one\+one names a data set twice"):
+        sources.Joined([one, one])
+
+
+@pytest.mark.parametrize("value", [-1, 6, 2.0, True, "2", None])
+def test_what_is_no_whole_number_of_the_range_is_refused(value):
+    with pytest.raises(sources.DataError, match=f"size is {value!r}, a whole number of 0 to 5 was expected"):
+        sources.check_whole("size", value, 0, 5)

@@ -5,11 +5,13 @@ import os
 import re
 import subprocess
 import sys
+import types
+import weakref
 
 import numpy as np
 import pytest
 
-from dsin_tf.data.street import REFERENCE_STEP, Moment, Scene, visibility
+from dsin_tf.data.street import REFERENCE_STEP, Moment, Scene, looks, visibility
 from dsin_tf.data.street.camera import BASELINE_M, FOCAL, Grid, Pose
 from dsin_tf.data.street.layout import KERB_M
 from dsin_tf.data.street.sensor import Sensor
@@ -289,3 +291,14 @@ def warped(picture, disparity):
     first = np.floor(columns).astype(int)
     part = (columns - first)[:, :, None]
     return picture[rows, first] * (1 - part) + picture[rows, first + 1] * part
+
+
+def test_what_a_picture_was_made_of_does_not_stay_in_memory():
+    surfaces = types.SimpleNamespace(parameters=np.arange(6.0).reshape(2, 3))
+    ids = np.array([1, 0, 1])
+    batch = looks.Batch(surfaces, ids, *[np.zeros(3)] * 7)
+    np.testing.assert_array_equal(batch.p(2), [5, 2, 5])
+    assert batch.p(2) is batch.p(2)
+    gone = weakref.ref(batch)
+    del batch
+    assert gone() is None

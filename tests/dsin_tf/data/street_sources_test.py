@@ -86,8 +86,8 @@ def test_general_pairs_are_one_to_three_steps_apart_in_opposite_cameras():
 
 
 def test_a_drive_is_drawn_from_all_steps_and_both_cameras():
-    whole = StreetSets("test", SIZE, count=1, pictures=42, views="drive")
-    drawn = StreetSets("test", SIZE, count=1, pictures=8, views="drive")
+    whole = StreetSets("test", SIZE, count=1, set_size=42, views="drive")
+    drawn = StreetSets("test", SIZE, count=1, set_size=8, views="drive")
     every, some = whole._set_views(2_000_000), drawn._set_views(2_000_000)
     assert len(set(every)) == 42
     assert len(set(some)) == 8
@@ -95,8 +95,22 @@ def test_a_drive_is_drawn_from_all_steps_and_both_cameras():
     assert len(drawn.read(0)) == 8
 
 
+@pytest.mark.parametrize("views", ["scattered", "drive"])
+def test_one_image_of_a_set_is_rendered_alone(views, monkeypatch):
+    source = StreetSets("test", SIZE, count=2, set_size=3, views=views)
+    everything = source.read(1)
+    assert source.count(1) == len(everything) == 3
+    for k, picture in enumerate(everything):
+        np.testing.assert_array_equal(source.read_image(1, k), picture)
+    rendered = []
+    pictures = StreetSets._pictures
+    monkeypatch.setattr(StreetSets, "_pictures", lambda *a: rendered.extend(a[2]) or pictures(*a))
+    source.read_image(1, 2)
+    assert rendered == source._set_views(2_000_001)[2:]
+
+
 def test_scattered_sets_differ_in_place_and_light():
-    pictures = StreetSets("test", SIZE, count=1, pictures=4).read(0)
+    pictures = StreetSets("test", SIZE, count=1, set_size=4).read(0)
     means = [picture.mean() for picture in pictures]
     assert len(pictures) == 4
     assert max(means) - min(means) > 5
@@ -154,7 +168,7 @@ def test_registered_under_its_names():
         ({"size": (0, 5)}, ["(0, 5)", "height, width"]),
         ({"size": 128}, ["size is 128", "height, width"]),
         ({"size": (128, 2.5)}, ["(128, 2.5)"]),
-        ({"seed": -1}, ["seed is -1", "at least 0"]),
+        ({"seed": -1}, ["seed is -1", "of 0 to"]),
     ],
 )
 @pytest.mark.parametrize("kind", KINDS)
@@ -167,7 +181,7 @@ def test_impossible_options_are_refused_by_value(kind, options, words):
 
 @pytest.mark.parametrize(
     ("options", "words"),
-    [({"views": "orbit"}, ["'orbit'", "scattered, drive"]), ({"pictures": 43, "views": "drive"}, ["43", "1 to 42"])],
+    [({"views": "orbit"}, ["'orbit'", "scattered, drive"]), ({"set_size": 43, "views": "drive"}, ["43", "1 to 42"])],
 )
 def test_impossible_sets_are_refused_by_value(options, words):
     with pytest.raises(DataError) as error:
