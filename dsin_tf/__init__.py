@@ -27,6 +27,7 @@ _SUBMODULES = (
     "layers",
     "models",
     "ms_ssim",
+    "sets",
     "training",
     "zoo",
 )

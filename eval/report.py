@@ -2,9 +2,10 @@
 
     python -m eval.report --results=runs/anchors/jpeg2000.json,runs/anchors/bpg.json --out=runs/report/report.html
 
-Plots, tables and pictures, sorted by data set and protocol; every published table of the papers with ours beside it;
-and where each number comes from. The same plots are written as PNG and SVG into `figures/` and the tables as CSV and
-Markdown into `tables/`, beside the page.
+Plots, tables and pictures, sorted by data set and protocol; with --figures=FOLDER,FOLDER what the commands of the
+papers' figures wrote there; every published table of the papers with ours beside it; and where each number comes from.
+The same plots are written as PNG and SVG into `figures/` and the tables as CSV and Markdown into `tables/`, beside the
+page.
 """
 
 import base64
@@ -13,6 +14,7 @@ import glob
 import hashlib
 import html
 import io
+import json
 import re
 import string
 import sys
@@ -64,6 +66,10 @@ _PAPERS = {
 }
 
 
+class FigureError(ValueError):
+    """A folder of figures is not what it should be; the message names the file."""
+
+
 @dataclasses.dataclass
 class Group:
     """Results of the same images in the same form, with the folders of their pictures."""
@@ -79,7 +85,7 @@ class Group:
     def slug(self):
         """Begins the names of the group's files."""
         parts = (self.meta["dataset"], self.meta.get("split"), self.meta["protocol"])
-        return re.sub(r"[^a-z0-9]+", "_", "_".join(filter(None, parts)).lower())
+        return _slug("_".join(filter(None, parts)))
 
     @property
     def title(self):
@@ -97,7 +103,7 @@ class Group:
         return [key for key in _METRICS if any(key in _columns(r) for r in self.results)]
 
 
-def build(result_paths, out_html, published=True, pictures_dir=None, extra_tables=(), title=TITLE):
+def build(result_paths, out_html, published=True, pictures_dir=None, extra_tables=(), title=TITLE, figure_folders=()):
     """Writes the report, and beside it `figures/` (PNG, SVG) and `tables/` (CSV, Markdown).
 
     Args:
@@ -108,12 +114,13 @@ def build(result_paths, out_html, published=True, pictures_dir=None, extra_table
         each results file.
       extra_tables: `tables.Table`s that stand before all others.
       title: heading of the page.
+      figure_folders: where commands of figures wrote theirs, each a section; see `figure_section`.
 
     Returns:
       The path of the page.
 
     Raises:
-      ResultError, StripError: a file cannot be used.
+      ResultError, StripError, FigureError: a file cannot be used.
       OutputError: something could not be written.
     """
     out = Path(out_html)
@@ -125,12 +132,14 @@ def build(result_paths, out_html, published=True, pictures_dir=None, extra_table
     page = _Page(out.parent)
     if extra_tables:
         page.add("Overview", "overview", "".join(page.table(t, f"overview_{i}") for i, t in enumerate(extra_tables, 1)))
-    for each, slug in zip(groups, _unique([g.slug for g in groups])):
+    for each, slug in zip(groups, unique([g.slug for g in groups])):
         folders = _picture_folders(each.folders if pictures_dir is None else [], pictures_dir)
         shown_here = folders if pictures_dir is None or len(groups) == 1 else []
         page.add(each.heading, slug, _group_section(page, each, slug, known, style, shown_here))
     if pictures_dir is not None and len(groups) != 1:
         page.add("Pictures", "pictures", _pictures(page, _picture_folders([], pictures_dir), "pictures"))
+    for folder, slug in zip(figure_folders, unique([_slug(Path(folder).name) for folder in figure_folders])):
+        page.add(f"Figures: {Path(folder).name}", f"figures_{slug}", figure_section(folder))
     if published:
         page.add("Published and measured", "published", _published_section(page, results, known, style))
     page.add("Where the numbers come from", "provenance", _provenance(loaded))
@@ -162,6 +171,11 @@ def group(loaded):
     return list(found.values())
 
 
+def unique(slugs):
+    """The same names, those that come again with a number."""
+    return [s if slugs.index(s) == i else f"{s}_{slugs[:i].count(s) + 1}" for i, s in enumerate(slugs)]
+
+
 def tables_of(each):
     """The tables of a `Group`, in the order of the page: reach of the codecs, then for each metric its tables."""
     found = [_reach_table(each.results)]
@@ -177,6 +191,39 @@ def tables_of(each):
         if len(having) > 1 and anchor in having:
             found.append(tables.bd_table(having, anchor, key))
     return found
+
+
+def figure_section(folder):
+    """What commands of figures wrote into a folder, as HTML: each figure, in the order of their names, and its table.
+
+    Args:
+      folder: holds NAME.json of each figure, of which "table" is its table as `dataclasses.asdict` gives it, and its
+        picture as NAME.svg or NAME.png, at its own size.
+
+    Raises:
+      FigureError: there is no figure, or one has no table or no picture.
+    """
+    parts = []
+    for path in sorted(Path(folder).glob("*.json")):
+        try:
+            table = _table(json.loads(path.read_text(encoding="utf-8"))["table"])
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise FigureError(
+                f"{path}: holds no table of a figure ({error!r}). Make the figure again, or name another folder."
+            ) from error
+        kinds = {"svg": "svg+xml", "png": "png"}
+        picture = next((path.with_suffix(f".{end}") for end in kinds if path.with_suffix(f".{end}").is_file()), None)
+        if picture is None:
+            raise FigureError(f"{path}: has no picture of its name beside it, .svg or .png. Make the figure again.")
+        data = base64.b64encode(picture.read_bytes()).decode("ascii")
+        title = html.escape(table.title)
+        parts.append(
+            f'<figure><img class="plot" style="width: auto" src="data:image/{kinds[picture.suffix[1:]]};base64,{data}" '
+            f'alt="{title}: numbers in the table."></figure>\n{tables.to_html(table)}'
+        )
+    if not parts:
+        raise FigureError(f"{folder}: holds no figure. Name the --out of a command that makes figures.")
+    return "\n".join(parts)
 
 
 class _Page:
@@ -417,10 +464,21 @@ def _reach_table(results):
     return tables.Table("Codecs and the lowest rates they reach", ("codec",), columns, tuple(rows), note)
 
 
+def _table(data):
+    """The `tables.Table` that `dataclasses.asdict` made this of."""
+    rows = ((row["labels"], tuple(tables.Cell(**cell) for cell in row["cells"])) for row in data["rows"])
+    return tables.Table(**{**data, "rows": tuple(tables.Row(*row) for row in rows)})
+
+
 def _picture_folders(beside, given):
     """Folders of single images that hold an x.png."""
     roots = beside if given is None else [Path(given)]
     return [f for root in roots if root.is_dir() for f in sorted(root.iterdir()) if (f / "x.png").is_file()]
+
+
+def _slug(text):
+    """A text as part of a file's name or of an address within the page."""
+    return re.sub(r"[^a-z0-9]+", "_", text.lower())
 
 
 def _columns(result):
@@ -430,11 +488,6 @@ def _columns(result):
 
 def _values(table):
     return [[(c.value, c.shown_count) for c in row.cells] for row in table.rows]
-
-
-def _unique(slugs):
-    """The same names, those that come again with a number."""
-    return [s if slugs.index(s) == i else f"{s}_{slugs[:i].count(s) + 1}" for i, s in enumerate(slugs)]
 
 
 def _limits(theirs):
@@ -496,6 +549,7 @@ def _define_flags():
     flags.DEFINE_string(
         "pictures", None, "Folder of pictures; by default the folder pictures beside each results file."
     )
+    flags.DEFINE_list("figures", [], "Folders that commands of figures wrote, shown in a section each.")
     flags.DEFINE_string("title", TITLE, "Heading of the page.")
     flags.mark_flag_as_required("results")
 
@@ -504,7 +558,14 @@ def _main(argv):
     del argv
     values = flags.FLAGS
     try:
-        out = build(find(values.results), values.out, values.published, values.pictures, title=values.title)
+        out = build(
+            find(values.results),
+            values.out,
+            values.published,
+            values.pictures,
+            title=values.title,
+            figure_folders=values.figures,
+        )
     except (OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)

@@ -72,7 +72,7 @@ def main(argv):
     targets = _rates(values.bpp)
     run(
         codecs,
-        common.load_data(),
+        common.singly(common.load_data()),
         data.protocols.get(values.protocol),
         targets,
         values.workdir,

@@ -97,7 +97,10 @@ def define_flags(family):
             "images of 128x256; tiny to try things.",
         )
         flags.DEFINE_string(
-            "workdir", None, f"Run directory, or the folder of several with more than one --{family.rate_setting}."
+            "workdir",
+            None,
+            f"Run directory, or the folder of several with more than one --{family.rate_setting}. To evaluate and to "
+            "code also the name of shipped weights, or several with commas between.",
         )
         flags.DEFINE_string("input", None, "Picture to compress; file to decompress or to show.")
         flags.DEFINE_string("side", None, "Picture that decompress uses as side information, if the model takes any.")
@@ -166,6 +169,9 @@ def define_flags(family):
             "mixed_float16 trains faster on GPUs that have it; entropy models stay float32, and so does coding.",
         )
     with common.flag_group("Evaluation"):
+        flags.DEFINE_string(
+            "out", None, "Folder for results and files, by default --workdir; needed for shipped weights."
+        )
         flags.DEFINE_enum("weights", "best", ["best", "last"], "Weights to use: best in validation, or the last.")
         flags.DEFINE_integer("pictures", 0, "How many images, spread over the data set, to keep as PNG.", lower_bound=0)
         flags.DEFINE_float(
@@ -199,20 +205,16 @@ def main(family, **overrides):
     elif values.mode == "evaluate":
         evaluate(
             values.workdir,
-            common.load_data(**data_options()),
+            common.singly(common.load_data(**data_options())),
             data.protocols.get(values.protocol),
             family.labels,
-            weights=values.weights,
-            max_pixels=values.max_pixels,
-            pictures=values.pictures,
-            picture_bpp=values.picture_bpp,
-            pictures_dir=values.pictures_dir,
+            **evaluation_options(),
         )
     elif values.mode == "compress":
-        source, target = _input_and_output()
+        source, target = input_and_output()
         print(compress(values.workdir, source, target, values.weights, values.max_pixels))
     elif values.mode == "decompress":
-        source, target = _input_and_output()
+        source, target = input_and_output()
         print(decompress(values.workdir, source, target, values.side, values.weights, values.max_pixels))
     elif values.mode == "export":
         if values.output is None:
@@ -288,6 +290,12 @@ def train(
         if training.strategy.is_chief(devices):
             load(folder, weights)
     return folders
+
+
+def evaluation_options():
+    """Arguments of `evaluate` from the flags."""
+    names = ("weights", "max_pixels", "pictures", "picture_bpp", "pictures_dir", "out")
+    return {name: getattr(flags.FLAGS, name) for name in names}
 
 
 def _donor(init_from, setting, weights):
@@ -543,11 +551,14 @@ def evaluate(
     pictures=0,
     picture_bpp=0.10,
     pictures_dir=None,
+    measure=codec_evaluation.measure,
+    variant="",
+    out=None,
 ):
     """Measures the models of a run directory, or of all those of a sweep, and prints a table to stdout.
 
     Args:
-      workdir: a run directory, or the folder of a sweep.
+      workdir: a run directory, the folder of a sweep, or names of shipped weights; see `run_folders`.
       source: a data set of `dsin_tf.data`, of pairs if the models use side information.
       protocol: a protocol of `dsin_tf.data.protocols`.
       labels: {method: label}, of a `Family`.
@@ -556,16 +567,28 @@ def evaluate(
       pictures: how many images, spread over the data set, are kept as PNG with what the model makes of them.
       picture_bpp: their rate; of a sweep the model closest to it.
       pictures_dir: where they go; None for pictures in `workdir`.
+      measure: what measures one model; see `codec_evaluation.measure`.
+      variant: what is different about the way of measuring, a word that goes into the method's name.
+      out: where results and files go, by default into `workdir`; needed for shipped weights.
 
     Returns:
-      The path of the results file: results.json in `workdir`. Of a sweep each run directory has its own besides.
+      The path of the results file: results.json in `out`, results-VARIANT.json of a variant. Of a sweep each model has
+      its own besides.
     """
-    from dsin_tf import training
+    from dsin_tf import training, zoo
 
-    workdir = Path(workdir)
-    picture_folders = kept_pictures.folders(source, pictures_dir or workdir / "pictures", pictures)
+    folders = run_folders(workdir)
+    shipped = [folder for folder in folders if folder.name in zoo.names()]
+    if shipped and out is None:
+        raise common.UserError(f"{workdir}: shipped weights are not written to. Name a folder for results with --out.")
+    if out is None:
+        out, places = Path(workdir), folders
+    else:
+        out = Path(out)
+        places = [out / folder.name for folder in folders] if len(folders) > 1 else [out]
+    picture_folders = kept_pictures.folders(source, pictures_dir or out / "pictures", pictures)
     measured, described = [], None
-    for folder in run_folders(workdir):
+    for folder, place in zip(folders, places):
         model = load(folder, weights)
         setting, value = _rate_setting(model.settings)
         about = {setting: value, "step": int(model.step)}
@@ -573,26 +596,29 @@ def evaluate(
         configuration = training.Run(folder).configuration()
         if configuration:
             unswept["trained on"] = "{name} {split}".format(**configuration["data"]["train"])
-        found = _Described(method(model), label(model, labels), setting, unswept)
+        elif folder in shipped:
+            unswept["trained on"] = zoo.card(folder.name)["trained_on"]
+        names = method(model, variant), label(model, labels, variant)
+        found = _Described(*names, setting, unswept, sum(_sizes(model.weights)))
         if described not in (None, found):
             raise common.UserError(
                 f"{folder} holds {found.label} with {unswept}, the runs before it {described.label} with "
                 f"{described.unswept}; one model at several {setting} was expected. Evaluate them one by one."
             )
         described = described or found
-        points = codec_evaluation.measure(
+        points = measure(
             lambda folder=folder: load(folder, weights),
             source,
             protocol,
-            folder / "files",
+            place / "files",
             about,
             max_pixels,
             keep=picture_folders,
         )
         measured.append(points)
-        if folder != workdir:
-            _save_result(folder, found, source, protocol, [points])
-    path = _save_result(workdir, described, source, protocol, measured)
+        if place != out:
+            _save_result(place, found, source, protocol, [points], variant)
+    path = _save_result(out, described, source, protocol, measured, variant)
     kept_pictures.write_originals(source, protocol, picture_folders)
     for index, folder in picture_folders.items():
         _keep_picture(folder, described, measured, index, picture_bpp)
@@ -612,11 +638,18 @@ def _keep_picture(folder, described, measured, index, target):
 
 
 def run_folders(workdir):
-    """The run directories of a folder: itself, or those of the sweep in it by what sets their rate.
+    """The directories of models: a folder itself, or those of the sweep in it by what sets their rate.
+
+    Args:
+      workdir: the folder; or names of shipped weights with commas between, whose folders are returned.
 
     Raises:
       common.UserError: there is none.
     """
+    from dsin_tf import zoo
+
+    if not Path(workdir).is_dir() and set(str(workdir).split(",")) <= set(zoo.names()):
+        return [zoo.folder(name) for name in str(workdir).split(",")]
     workdir = Path(workdir)
     if any((workdir / name).is_file() for name in _MODEL_FILES):
         return [workdir]
@@ -635,6 +668,7 @@ def evaluation_table(result):
         "psnr-rgb": ("PSNR (dB)", 2),
         "psnr-unclipped": ("unclipped", 2),
         "ms-ssim-rgb": ("MS-SSIM", 4),
+        "psnr-codec": ("codec alone", 2),
         "encode-s": ("encode (s)", 3),
         "decode-s": ("decode (s)", 3),
     }
@@ -664,19 +698,21 @@ class _Described:
     label: str
     setting: str
     unswept: dict
+    parameters: int
 
 
-def method(model):
-    """What results call a model: its name, and which variant of it."""
-    return f"{model.name}-{model.variant}" if model.variant else model.name
+def method(model, variant=""):
+    """What results call a model: its name, which variant of it, and a variant of the way of measuring."""
+    return "-".join(filter(None, (model.name, model.variant, variant)))
 
 
-def label(model, labels):
+def label(model, labels, variant=""):
     """What tables and plots call a model: its label of {method: label}, and the preset if it is not the paper's."""
-    return labels.get(method(model), method(model)) + ("" if model.preset == "paper" else f" ({model.preset})")
+    named = method(model, variant)
+    return labels.get(named, named) + ("" if model.preset == "paper" else f" ({model.preset})")
 
 
-def _save_result(folder, described, source, protocol, measured):
+def _save_result(folder, described, source, protocol, measured, variant):
     """Writes results.json and returns its path."""
     from dsin_tf.training import run
 
@@ -693,11 +729,12 @@ def _save_result(folder, described, source, protocol, measured):
         "protocol": protocol.name,
         "data_digest": source.digest,
         "settings": settings,
+        "parameters": described.parameters,
         "versions": environment["versions"],
         "git_revision": environment["git_revision"],
     }
     description = ", ".join(f"{key} {value}" for key, value in described.unswept.items() if value is not None)
-    path = Path(folder) / "results.json"
+    path = Path(folder) / (f"results-{variant}.json" if variant else "results.json")
     rd_results.save(codec_evaluation.result(described.label, description, meta, measured), path)
     return path
 
@@ -720,7 +757,7 @@ def compress(workdir, source, target, weights="best", max_pixels=bitstream.MAX_P
       A line that says what became of it.
     """
     x = images.read(source, max_pixels)
-    blob = load(_only_run(workdir), weights).compress(x)
+    blob = load(only_run(workdir), weights).compress(x)
     files.write_bytes(target, blob)
     height, width = x.shape[:2]
     return f"{target}: {len(blob)} bytes, {8 * len(blob) / (height * width):.4f} bpp, {height}x{width}"
@@ -742,8 +779,8 @@ def decompress(workdir, source, target, side=None, weights="best", max_pixels=bi
     """
     blob = _read(source)
     bitstream.unpack(blob, max_pixels=max_pixels)  # a file that is none is refused before a model is loaded
-    model = load(_only_run(workdir), weights)
-    if model.uses_side and side is None:
+    model = load(only_run(workdir), weights)
+    if model.uses_side and side is None and not model.side_is_optional:
         raise common.UserError(
             f"{workdir}: {model.name} decodes with side information and there is no --side. Name the picture that was "
             "taken beside this one."
@@ -773,7 +810,7 @@ def export(workdir, target, labels, weights="best"):
     target = Path(target)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise common.UserError(f"{target}: is there already. Name an --output that is not.")
-    model = load(_only_run(workdir), weights)
+    model = load(only_run(workdir), weights)
     whole, parts = _count_weights(model), ", ".join(model.training_parts)
     model.strip()
     models.save(model, target)
@@ -783,7 +820,12 @@ def export(workdir, target, labels, weights="best"):
 
 
 def _count_weights(model):
-    return sum(int(np.prod(variable.shape)) for variable in model.trainable_variables)
+    return sum(_sizes(model.trainable_variables))
+
+
+def _sizes(variables):
+    """How many numbers each variable holds."""
+    return [int(np.prod(variable.shape)) for variable in variables]
 
 
 def info(source, max_pixels=bitstream.MAX_PIXELS):
@@ -805,7 +847,7 @@ def info(source, max_pixels=bitstream.MAX_PIXELS):
     )
 
 
-def _only_run(workdir):
+def only_run(workdir):
     """The run directory, which must not be the folder of several."""
     folders = run_folders(workdir)
     if len(folders) > 1:
@@ -814,7 +856,8 @@ def _only_run(workdir):
     return folders[0]
 
 
-def _input_and_output():
+def input_and_output():
+    """--input and --output, both of which the mode needs."""
     values = flags.FLAGS
     for name in ("input", "output"):
         if getattr(values, name) is None:

@@ -13,10 +13,11 @@ from experiments import common
 SUFFIX = ".dsin"
 
 # Means over the images, and each image's own points, have these columns; MS-SSIM only where images are large enough,
-# the unclipped PSNR of models that can give such images.
+# the unclipped PSNR of models that can give such images; of sets the PSNR before side information, and how many images
+# are decoded before this one.
 COLUMNS = (
     *("bpp", "bpp-payload", "bpp-estimated", "psnr-rgb", "psnr-unclipped", "ms-ssim-rgb", "ms-ssim-dsin"),
-    *("encode-s", "decode-s"),
+    *("psnr-codec", "depth", "encode-s", "decode-s"),
 )
 
 

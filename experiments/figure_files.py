@@ -18,7 +18,7 @@ from experiments import common
 
 @dataclasses.dataclass(frozen=True)
 class Made:
-    """A figure with its numbers: `data` goes into the JSON, `table` into the CSV."""
+    """A figure with its numbers: `data` goes into the JSON, `table` into the CSV, and for `eval.report` into both."""
 
     stem: str
     data: dict
@@ -27,7 +27,8 @@ class Made:
 
     def write(self, folder):
         """Writes the four files."""
-        files.write_text(folder / f"{self.stem}.json", json.dumps(self.data, indent=1, allow_nan=False) + "\n")
+        data = {**self.data, "table": dataclasses.asdict(self.table)}
+        files.write_text(folder / f"{self.stem}.json", json.dumps(data, indent=1, allow_nan=False) + "\n")
         files.write_text(folder / f"{self.stem}.csv", tables.to_csv(self.table))
         figures.save(self.figure, folder / self.stem)
 

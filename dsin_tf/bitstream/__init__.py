@@ -115,8 +115,8 @@ def pack(identity, height, width, strings):
         raise _size_error(height, width, _VARINT_END - 1)
     header = MAGIC + bytes([VERSION << 4 | len(strings)]) + identity
     numbers = [height, width, *(len(string) for string in strings)]
-    body = b"".join([header, *map(_to_varint, numbers), *strings])
-    return body + _checksum(body)
+    body = b"".join([header, *map(to_varint, numbers), *strings])
+    return body + checksum(body)
 
 
 def unpack(blob, identity=None, max_pixels=MAX_PIXELS):
@@ -141,7 +141,7 @@ def unpack(blob, identity=None, max_pixels=MAX_PIXELS):
     header, start = _read_header(blob)
     expected = start + sum(header.lengths) + _CHECKSUM_BYTES
     if len(blob) < expected:
-        raise _cut(expected, len(blob))
+        raise cut_off(expected, len(blob))
     if len(blob) > expected:
         raise TrailingBytesError(
             f"The file has {len(blob)} bytes where its header speaks of {expected}. "
@@ -149,7 +149,7 @@ def unpack(blob, identity=None, max_pixels=MAX_PIXELS):
             expected=expected,
             found=len(blob),
         )
-    stored, computed = blob[-_CHECKSUM_BYTES:], _checksum(blob[:-_CHECKSUM_BYTES])
+    stored, computed = blob[-_CHECKSUM_BYTES:], checksum(blob[:-_CHECKSUM_BYTES])
     if stored != computed:
         raise ChecksumError(
             f"The file's checksum is {stored.hex()}, its content gives {computed.hex()}. "
@@ -187,7 +187,7 @@ def _read_header(blob):
             start=start,
         )
     if len(blob) < _FIXED_BYTES:
-        raise _cut(_FIXED_BYTES, len(blob))
+        raise cut_off(_FIXED_BYTES, len(blob))
     version, count = divmod(blob[len(MAGIC)], 16)
     if version != VERSION:
         raise VersionError(
@@ -199,14 +199,14 @@ def _read_header(blob):
     position = _FIXED_BYTES
     numbers = []
     for _ in range(2 + count):
-        number, position = _read_varint(blob, position)
+        number, position = read_varint(blob, position)
         numbers.append(number)
     identity = blob[len(MAGIC) + 1 : _FIXED_BYTES]
     return Header(version, identity, numbers[0], numbers[1], tuple(numbers[2:])), position
 
 
-def _to_varint(number):
-    """bytes."""
+def to_varint(number):
+    """A number of 0 ... 2**32 - 1 as bytes."""
     groups = []
     while number >= 0x80:
         groups.append(number & 0x7F | 0x80)
@@ -214,19 +214,19 @@ def _to_varint(number):
     return bytes([*groups, number])
 
 
-def _read_varint(blob, position):
-    """`(number, position after it)`."""
+def read_varint(blob, position):
+    """`(number, position after it)`; raises LengthError."""
     encoded = blob[position : position + _VARINT_BYTES]
     number = 0
     for i, byte in enumerate(encoded):
         number |= (byte & 0x7F) << 7 * i
         if byte < 0x80:
-            if _to_varint(number) != encoded[: i + 1] or number >= _VARINT_END:
+            if to_varint(number) != encoded[: i + 1] or number >= _VARINT_END:
                 break
             return number, position + i + 1
     else:
         if len(encoded) < _VARINT_BYTES:
-            raise _cut(position + len(encoded) + 1, len(blob))
+            raise cut_off(position + len(encoded) + 1, len(blob))
     raise LengthError(
         f"A number of the header is stored as {encoded.hex()}, which no writer produces. "
         "The file is damaged; get a clean copy.",
@@ -235,11 +235,13 @@ def _read_varint(blob, position):
     )
 
 
-def _checksum(data):
+def checksum(data):
+    """CRC-32 of bytes, as bytes [4]."""
     return zlib.crc32(data).to_bytes(_CHECKSUM_BYTES, "little")
 
 
-def _cut(expected, found):
+def cut_off(expected, found):
+    """The LengthError of a file that ends too early."""
     return LengthError(
         f"The file has {found} bytes, its header asks for at least {expected}. It was cut off; get a whole copy.",
         expected=expected,

@@ -195,7 +195,7 @@ class LeakyRelu(Layer):
         if stored is None:
             self._slope = np.floor(self._float * 2**_SLOPE_BITS + 0.5)
         else:
-            self._slope = _take(stored, "slope", self._float.shape).astype(np.float64)
+            self._slope = take(stored, "slope", self._float.shape).astype(np.float64)
         steepest = max(float(np.abs(self._slope).max()), 2.0**_SLOPE_BITS)
         _check_bits(source.limit * steepest, f"A LeakyRelu of slope up to {steepest / 2**_SLOPE_BITS:g}")
         return Format(source.fraction, int(np.ceil(source.limit * steepest / 2**_SLOPE_BITS)))
@@ -304,18 +304,20 @@ def concat(parts, output=ACTIVATIONS):
     return _tensorflow().concat(converted, axis=-1)
 
 
-def scale_thresholds(scales, fraction):
+def scale_thresholds(scales, fraction, logarithms=False):
     """Where the next scale becomes the better one.
 
     Args:
       scales: float [K], ascending: the standard deviations that tables were made for.
       fraction: of the integers that will be compared.
+      logarithms: whether these are natural logarithms of standard deviations.
 
     Returns:
       int64 [K - 1]: geometric means of neighbours, in units of 2**-fraction. To be stored with the tables.
     """
     scales = np.asarray(scales, dtype=np.float64)
-    return np.ceil(np.sqrt(scales[:-1] * scales[1:]) * 2.0**fraction).astype(np.int64)
+    means = np.sqrt(scales[:-1] * scales[1:])
+    return np.ceil((np.log(means) if logarithms else means) * 2.0**fraction).astype(np.int64)
 
 
 def scale_index(sigma, thresholds):
@@ -375,14 +377,14 @@ class _Numbers:
         if stored is None:
             self._quantize(source)
         else:
-            self._fraction, *output = _take(stored, "format", (3,)).tolist()
+            self._fraction, *output = take(stored, "format", (3,)).tolist()
             if Format(*output) != self._output:
                 raise ExactError(
                     f"The stored numbers of a convolution are for outputs of {Format(*output)}, this network has "
                     f"{self._output}. Load them into a model of the preset they were made with."
                 )
-            self.kernel = _take(stored, "kernel", shape).astype(np.float64)
-            self._bias = _take(stored, "bias", shape[-1:]).astype(np.float64)
+            self.kernel = take(stored, "kernel", shape).astype(np.float64)
+            self._bias = take(stored, "bias", shape[-1:]).astype(np.float64)
         self._shift = source.fraction + self._fraction - self._output.fraction
         _check_bits(self._largest_sum(source), f"A convolution with kernel {list(shape)}")
         return self._output
@@ -444,8 +446,12 @@ def _state(layers):
     return {f"{i}.{name}": value for i, layer in enumerate(layers) for name, value in layer.state().items()}
 
 
-def _take(stored, name, shape):
-    """One stored array, checked."""
+def take(stored, name, shape):
+    """One array of numbers stored by `state()`.
+
+    Raises:
+      ExactError: it is missing, or has another shape.
+    """
     if name not in stored or np.shape(stored[name]) != tuple(shape):
         found = list(np.shape(stored[name])) if name in stored else "nothing"
         raise ExactError(

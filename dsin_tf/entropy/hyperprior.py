@@ -33,7 +33,31 @@ SCALES = np.geomspace(SCALE_MIN, SCALE_MAX, SCALE_COUNT)
 _TILE, _TILE_COLUMNS = 2**19, 64
 _HALO = 3  # hyper latents that a scale can depend on to either side, and more
 
-_MEANS = exact.Format(fraction=6, limit=2**20)
+MEANS = exact.Format(fraction=6, limit=2**20)  # of means, and of latents around them
+
+
+def leaky_relu(x):
+    """max(x, x / 5), an activation of hyper syntheses that has its twin in integers."""
+    return tf.nn.leaky_relu(x, 0.2)
+
+
+def split(parameters):
+    """`(sigma, mean)` of a network that gives logarithms of standard deviations and, after them, means.
+
+    Args:
+      parameters: `[..., 2 C]`.
+
+    Returns:
+      Two float32 `[..., C]`.
+    """
+    logarithms, mean = tf.split(tf.cast(parameters, tf.float32), 2, axis=-1)
+    return tf.exp(tf.clip_by_value(logarithms, math.log(SCALE_MIN) - 1, math.log(SCALE_MAX))), mean
+
+
+def round_around(values, mean):
+    """`values` at a whole distance from the mean that coding uses, which is a multiple of 1/64: float32."""
+    mean = tf.round(mean * 2.0**MEANS.fraction) * 2.0**-MEANS.fraction
+    return tf.round(values - mean) + mean
 
 
 def likelihood(values, sigma, mean=0.0):
@@ -128,8 +152,8 @@ class ExactParameters:
     """A hyper synthesis in integer arithmetic: which table, and which mean, each latent is coded with.
 
     Args:
-      network: the trained hyper synthesis, a Keras Sequential of tfc.SignalConv2D layers with ReLU or no activation.
-        It gives sigma, or with means twice the channels: sigma first, then mu.
+      network: the trained hyper synthesis, a Keras Sequential of tfc.SignalConv2D layers with ReLU, leaky ReLU or no
+        activation. It gives sigma, or with means twice the channels: the logarithm of sigma first, then mu.
       has_means: whether it does.
 
     Attributes:
@@ -144,8 +168,8 @@ class ExactParameters:
 
     def quantize(self):
         """Makes the integers from the network's weights, once; from then on they are stored, never made again."""
-        self.network = _integer_network(self._float_network)
-        self._thresholds = exact.scale_thresholds(SCALES, self.network.output.fraction)
+        self.network = integer_network(self._float_network)
+        self._thresholds = exact.scale_thresholds(SCALES, self.network.output.fraction, logarithms=self._has_means)
 
     def __call__(self, z):
         """The coder's side of the hyperprior.
@@ -164,23 +188,14 @@ class ExactParameters:
 
         A large image thus takes little memory, and a damaged one ends with the tile in which that shows.
         """
-        z = np.asarray(z)
-        height, width, channels = z.shape
-        columns = min(width, _TILE_COLUMNS)
-        rows = max(_TILE // (16 * columns * channels), 1)
-        for top, left in itertools.product(range(0, height, rows), range(0, width, columns)):
-            bottom, right = min(top + rows, height), min(left + columns, width)
-            above, before = min(top, _HALO), min(left, _HALO)
-            output = self.network(z[None, top - above : bottom + _HALO, left - before : right + _HALO])[0]
-            wanted = output[4 * above :, 4 * before :][: 4 * (bottom - top), : 4 * (right - left)]
-            yield (slice(4 * top, 4 * bottom), slice(4 * left, 4 * right)), self._parameters(wanted)
+        for place, output in tiles(self.network, z):
+            yield place, self._parameters(output)
 
     def _parameters(self, output):
         if not self._has_means:
             return exact.scale_index(output, self._thresholds)
-        sigma, mean = np.split(output, 2, axis=-1)
-        mean = exact.dequantize(exact.convert(mean, self.network.output, _MEANS), _MEANS)
-        return exact.scale_index(sigma, self._thresholds), mean.astype(np.float32)
+        indexes, mean = index_and_mean(output, self.network.output, self._thresholds)
+        return indexes, exact.dequantize(mean, MEANS).astype(np.float32)
 
     def state(self):
         """Every number that decoding depends on: `{name: array}`."""
@@ -188,12 +203,44 @@ class ExactParameters:
 
     def load_state(self, state):
         """Takes over what `state` returned."""
-        network = _integer_network(self._float_network)
+        network = integer_network(self._float_network)
         network.load_state(state)
-        self.network, self._thresholds = network, np.asarray(state["thresholds"])
+        self.network, self._thresholds = network, exact.take(state, "thresholds", (SCALE_COUNT - 1,))
 
 
-def _integer_network(network):
+def tiles(network, z):
+    """What a hyper synthesis in integers gives, in tiles: the same numbers as at once, in less memory.
+
+    Args:
+      network: an `exact.Network` that makes 4 x 4 places of each one.
+      z: integers `[h, w, C]`.
+
+    Yields:
+      `((rows, columns), output)`: slices that cover `[4 h, 4 w]`, and float64 integers.
+    """
+    z = np.asarray(z)
+    height, width, channels = z.shape
+    columns = min(width, _TILE_COLUMNS)
+    rows = max(_TILE // (16 * columns * channels), 1)
+    for top, left in itertools.product(range(0, height, rows), range(0, width, columns)):
+        bottom, right = min(top + rows, height), min(left + columns, width)
+        above, before = min(top, _HALO), min(left, _HALO)
+        output = network(z[None, top - above : bottom + _HALO, left - before : right + _HALO])[0]
+        wanted = output[4 * above :, 4 * before :][: 4 * (bottom - top), : 4 * (right - left)]
+        yield (slice(4 * top, 4 * bottom), slice(4 * left, 4 * right)), wanted
+
+
+def index_and_mean(output, format, thresholds):
+    """What a latent is coded with, by integers `[..., 2 C]` of `format`: logarithms of sigma, then means.
+
+    Returns:
+      `(index, mean)`: int32 rows of `ScaleTables`; float64 integers of Format `MEANS`.
+    """
+    logarithms, mean = np.split(output, 2, axis=-1)
+    return exact.scale_index(logarithms, thresholds), exact.convert(mean, format, MEANS)
+
+
+def integer_network(network):
     """The exact twin of a Sequential of SignalConv2D layers."""
     layers = []
     for layer in network.layers:
@@ -206,4 +253,6 @@ def _integer_network(network):
             layers.append(exact.TransposedConv(kernel, bias, strides=layer.strides_up[0]))
         if layer.activation is tf.nn.relu:
             layers.append(exact.Relu())
+        elif layer.activation is leaky_relu:
+            layers.append(exact.LeakyRelu(0.2))
     return exact.Network(layers)

@@ -43,7 +43,7 @@ DISTANCES = ("pearson", "l2_lab", "l2_lab_released")
 # Of KITTI, on the scale 0 ... 255: what the release normalises with.
 _MEAN = (93.70454143384742, 98.28243432206516, 94.84678088809876)
 _STD = (73.56493292844912, 75.88547006820752, 76.74838442810665)
-_FLAT = 1e-3  # standard deviation of transformed values below which there is nothing to correlate
+FLAT = 1e-3  # standard deviation of transformed values below which there is nothing to correlate
 
 # Linear sRGB to XYZ, and its white, as in dsin_tf.color.
 _RGB_TO_XYZ = ((0.412453, 0.357580, 0.180423), (0.212671, 0.715160, 0.072169), (0.019334, 0.119193, 0.950227))
@@ -204,18 +204,18 @@ def _match_by_correlation(finder, x_dec, y_dec):
 def _pearson(finder, x_dec, y_dec):
     """Pearson correlation as a search problem; patches that have none are zero."""
     height, width = finder.patch_size
-    cut = _transformed(patches.to_patches(x_dec[None], height, width)[0])
+    cut = transformed(patches.to_patches(x_dec[None], height, width)[0])
     cut -= tf.reduce_mean(cut, axis=(1, 2, 3), keepdims=True)
     squares = tf.reduce_sum(cut * cut, axis=(1, 2, 3), keepdims=True)
     count = 3 * height * width
-    cut = tf.where(squares > count * _FLAT**2, cut * tf.math.rsqrt(squares), 0)
+    cut = tf.where(squares > count * FLAT**2, cut * tf.math.rsqrt(squares), 0)
 
     # Not shifted: windows of little contrast are greyish here, so near zero already, which keeps rounding small.
-    image = _transformed(y_dec)
+    image = transformed(y_dec)
     wide = tf.cast(image, tf.float64)
     sums = _window_sums(tf.reduce_sum(wide, axis=2), height, width)
     squares = _window_sums(tf.reduce_sum(wide * wide, axis=2), height, width) - sums * sums / count
-    usable = squares > count * _FLAT**2
+    usable = squares > count * FLAT**2
     gain = tf.cast(tf.where(usable, tf.math.rsqrt(tf.where(usable, squares, 1)), 0), tf.float32)
     offset = tf.where(usable, 0.0, -np.float32(np.inf))
     return _problem(finder, cut, image, gain, offset)
@@ -254,7 +254,7 @@ def _mask(start, side, patch):
     return tf.cast(tf.exp(-4 * math.log(2) * ((corner - centre) / full_width) ** 2), tf.float32)
 
 
-def _transformed(image):
+def transformed(image):
     """H1 = R + G, H2 = R - G, H3 = (R + B) / 2 of the normalised channels."""
     red, green, blue = tf.unstack((image - tf.constant(_MEAN)) / tf.constant(_STD), axis=-1)
     return tf.stack([red + green, red - green, 0.5 * (red + blue)], axis=-1)

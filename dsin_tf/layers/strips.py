@@ -6,7 +6,7 @@ _LARGEST = 2**21  # pixels of an image, on the larger side of the network, that 
 _STRIP = 2**19  # pixels of a strip, about
 
 
-def in_strips(network, x, factor, halo):
+def in_strips(network, x, factor, halo, multiple=1):
     """`network(x)`; of a large image a strip at a time, across its longer side, so that memory hardly grows with it.
 
     The result is that of the whole image, but for the order in which floats are added up.
@@ -17,13 +17,14 @@ def in_strips(network, x, factor, halo):
       x: `[1, h, w, C]`.
       factor: by how much the network makes its input larger. Below 1, smaller: 1 / factor then divides h, w and halo.
       halo: rows or columns of x to either side that an output can depend on.
+      multiple: strips begin at multiples of it, for networks that make images smaller inside; it divides halo.
     """
     height, width = x.shape[1], x.shape[2]
     pixels_each = max(factor, 1) ** 2
     if height * width * pixels_each <= _LARGEST:
         return network(x)
     axis, length, across = (1, height, width) if height >= width else (2, width, height)
-    unit = max(round(1 / factor), 1)
+    unit = max(round(1 / factor), multiple)
     size = max(round(_STRIP / (across * pixels_each * unit)), 1) * unit
     parts = []
     for first in range(0, length, size):

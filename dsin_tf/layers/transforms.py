@@ -99,8 +99,8 @@ class _FanUniform:
         )
 
 
-def analysis(make, filters, name="analysis"):
-    """Image `[N, H, W, 3]` to latents `[N, H / 16, W / 16, filters]`: the encoder of all models but Ballé 2017."""
+def analysis(make, filters, latents=None, name="analysis"):
+    """Image `[N, H, W, 3]` to latents `[N, H / 16, W / 16, latents]`, by default as many as `filters`."""
     return tf.keras.Sequential(
         [
             make.conv(filters, 5, 2, name="conv1"),
@@ -109,7 +109,7 @@ def analysis(make, filters, name="analysis"):
             make.gdn(name="gdn2"),
             make.conv(filters, 5, 2, name="conv3"),
             make.gdn(name="gdn3"),
-            make.conv(filters, 5, 2, name="conv4"),
+            make.conv(latents or filters, 5, 2, name="conv4"),
         ],
         name=name,
     )

@@ -15,16 +15,18 @@ A preset is a dict of constructor arguments in the model's file: `paper` as publ
 import importlib
 import inspect
 
-from dsin_tf.models.storage import load_weights, read_settings, save
+from dsin_tf.models.storage import load_weights, read_settings, round_to_half, save
 
-__all__ = ["create", "load", "names", "presets", "save"]
+__all__ = ["create", "load", "names", "presets", "round_to_half", "save"]
 
 # Name -> module, class.
 _CLASSES = {
     "balle2017": ("balle2017", "Balle2017"),
     "balle2018": ("balle2018", "Balle2018"),
     "cpm": ("cpm", "CPM"),
+    "dsc_msf": ("dsc_msf", "DSCMSF"),
     "dsin": ("dsin", "DSIN"),
+    "lee2019": ("lee2019", "Lee2019"),
     "ndic_balle2017": ("ndic", "NDICBalle2017"),
     "ndic_balle2018": ("ndic", "NDICBalle2018"),
     "ndic_cam": ("ndic_cam", "NDICCam"),

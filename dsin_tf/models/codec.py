@@ -46,6 +46,8 @@ class Codec(tf.keras.Model):
       model_name: as of `models.names()`; None for the class's own in small letters.
       stride: images are padded until both sides divide by it.
       uses_side: whether `call` takes a pair `(x, y)` instead of `x`, and `decompress` y after the file.
+      side_is_optional: whether it does without y, too, where it uses any.
+      trains_on: the kind of data set that training takes.
       decodes_unrounded: whether `decompress` takes `rounded`.
       variant: which ablation of the published model this is, "" for the model itself.
       training_parts: names of the attributes that coding does without.
@@ -59,6 +61,7 @@ class Codec(tf.keras.Model):
     uses_lmbda = True
     stride = None
     uses_side = False
+    side_is_optional = False
     decodes_unrounded = False
     variant = ""
     training_parts = ()
@@ -77,6 +80,10 @@ class Codec(tf.keras.Model):
         self._prepared_at = None
         columns = ("loss", "bpp", "psnr") + (("ms_ssim_db",) if distortion == "ms-ssim" else ())
         self._means = {column: tf.keras.metrics.Mean(name=column) for column in columns}
+
+    @property
+    def trains_on(self):
+        return "pairs" if self.uses_side else "images"
 
     @property
     def settings(self):
@@ -172,7 +179,7 @@ class Codec(tf.keras.Model):
           get (clipped and rounded); for "ms-ssim" also `ms_ssim_db` = -10 log10(1 - MS-SSIM).
         """
         x, x_hat = tf.cast(x, tf.float32), out["x_hat"]
-        mse = _mean_square(x - x_hat)
+        mse = mean_square(x - x_hat)
         terms = {"bpp": out["bpp_estimated"], "mse": mse, "psnr": psnr(x, x_hat)}
         if self.distortion == "mse":
             distortion = mse / 255**2
@@ -458,7 +465,7 @@ class TransformCodec(Codec):
         return self.picture(header, latents[self.latents_name], rounded)
 
     def decode_latents(self, blob, max_pixels=bitstream.MAX_PIXELS):
-        """The first half of `decompress`: the header and the latents' integers, float32 `[1, h, w, C]`, by name."""
+        """The first half of `decompress`: the header and the latents, float32 `[1, h, w, C]`, by name."""
         header, strings = self.unpack(blob, self.coder.count, max_pixels)
         decoded = self.coder.decompress(strings, lambda cell: self.latent_shape(header, cell))
         decoded = {self.latents_name: decoded.pop("latents"), **decoded}
@@ -474,7 +481,7 @@ def to_pixels(x_hat, rounded=True):
 def psnr(x, x_hat):
     """PSNR in dB `[N]` of the images that a user would get: x_hat, 0 ... 255, is clipped and rounded."""
     shown = tf.clip_by_value(tf.round(x_hat), 0, 255)
-    return decibels(_mean_square(tf.cast(x, tf.float32) - shown) / 255**2)
+    return decibels(mean_square(tf.cast(x, tf.float32) - shown) / 255**2)
 
 
 def decibels(ratio):
@@ -482,6 +489,6 @@ def decibels(ratio):
     return -10 / np.log(10) * tf.math.log(tf.maximum(ratio, 1e-10))
 
 
-def _mean_square(difference):
+def mean_square(difference):
     """`[N, H, W, C]` -> `[N]`."""
     return tf.reduce_mean(tf.math.square(difference), axis=[1, 2, 3])

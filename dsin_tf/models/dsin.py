@@ -21,7 +21,7 @@ import types
 import tensorflow as tf
 
 from dsin_tf import bitstream, layers
-from dsin_tf.layers import si_finder, si_net
+from dsin_tf.layers import reference_transform, si_finder, si_net
 from dsin_tf.models import cpm
 
 SIDES = ("si_finder", "raw_y", "none")
@@ -160,16 +160,9 @@ class DSIN(cpm.CPM):
         y = tf.cast(y, tf.float32)
         if self.finder is None:
             return y
-        y_syn = self.finder(*(self._grown(tf.stop_gradient(image)) for image in (x_dec, y_dec, y)))
+        grown = (reference_transform.grown(image, *self.finder.patch_size) for image in (x_dec, y_dec, y))
+        y_syn = self.finder(*map(tf.stop_gradient, grown))
         return self.crop(tf.stop_gradient(y_syn), x_dec)
-
-    def _grown(self, image):
-        """The image `[N, H, W, 3]`, its last row and column repeated until a patch fits in."""
-        for axis, least in zip((1, 2), self._architecture["patch_size"]):
-            if image.shape[axis] is None or image.shape[axis] < least:
-                side = tf.shape(image)[axis]
-                image = tf.gather(image, tf.minimum(tf.range(tf.maximum(side, least)), side - 1), axis=axis)
-        return image
 
     def fuse(self, x_dec, y_syn):
         """x_hat of images `[N, H, W, 3]`, 0 ... 255; y_syn is None where there is no side information."""

@@ -21,24 +21,44 @@ class ModelFilesError(ValueError):
     """A directory does not hold a model that can be loaded; the message says which file and why."""
 
 
-def save(model, directory):
+def save(model, directory, half=False):
     """Writes a model, with its coding tables if it was prepared for coding.
 
     Args:
       model: a `codec.Codec`.
       directory: where to; made if it is missing. What else is in it stays.
+      half: stores 16 bits a weight, and all of it packed; for models that went through `round_to_half`.
 
     Raises:
       files.OutputError: a file could not be written.
+      ValueError: `half`, and a weight needs more than 16 bits.
     """
-    arrays = {f"weights/{name}": variable.numpy() for name, variable in named_variables(model.layers).items()}
+    arrays = {name: variable.numpy() for name, variable in named_variables(model.layers).items()}
+    if half:
+        arrays = {name: _as_half(name, array) for name, array in arrays.items()}
+    arrays = {f"weights/{name}": array for name, array in arrays.items()}
     if model.is_prepared:
         arrays.update({f"coding/{name}": array for name, array in model.coding_state().items()})
     buffer = io.BytesIO()
-    np.savez(buffer, step=model.step.numpy(), **arrays)
+    (np.savez_compressed if half else np.savez)(buffer, step=model.step.numpy(), **arrays)
     settings = {"name": model.name, "preset": model.preset, "settings": model.settings, "stripped": model.is_stripped}
     files.write_bytes(Path(directory) / _WEIGHTS_FILE, buffer.getvalue())
     files.write_text(Path(directory) / _SETTINGS_FILE, json.dumps(settings, indent=2) + "\n")
+
+
+def round_to_half(model):
+    """Rounds every weight to what 16 bits hold, and makes the coding tables anew.
+
+    Raises:
+      ValueError: a weight is larger than 65504, or not finite.
+    """
+    for name, variable in named_variables(model.layers).items():
+        with np.errstate(over="ignore"):
+            rounded = variable.numpy().astype(np.float16)
+        if not np.isfinite(rounded).all():
+            raise ValueError(f"{name} holds {np.abs(variable.numpy()).max():g}; at most 65504 was expected.")
+        variable.assign(rounded.astype(variable.dtype.as_numpy_dtype))
+    model.prepare_for_coding()
 
 
 def read_settings(directory):
@@ -84,7 +104,7 @@ def load_weights(model, directory):
                 "files do not belong together; copy both from one place."
             )
     for name, variable in variables.items():
-        variable.assign(weights[name])
+        variable.assign(weights[name].astype(variable.dtype.as_numpy_dtype))
     model.step.assign(step)
     coding = _part(arrays, "coding/")
     if coding:
@@ -104,6 +124,13 @@ def named_variables(networks):
                 raise ValueError(f"Two weights are called {name}; give the layers that own them names of their own.")
             named[name] = variable
     return named
+
+
+def _as_half(name, array):
+    half = array.astype(np.float16)
+    if not np.array_equal(half.astype(array.dtype), array):
+        raise ValueError(f"{name} has weights of more than 16 bits. Call round_to_half before saving with half=True.")
+    return half
 
 
 def _part(arrays, prefix):

@@ -8,6 +8,7 @@ from typing import Optional
 import tensorflow as tf
 
 from dsin_tf import data, images
+from dsin_tf.data import chains
 from dsin_tf.training import callbacks, metrics_file, run, schedules, strategy
 
 
@@ -79,7 +80,8 @@ def fit(model, train_source, val_source, protocol, config, workdir, console=None
 
     Args:
       model: a built model with the interface of `dsin_tf.models.codec.Codec`, made inside the scope of its strategy.
-      train_source: a data set of `dsin_tf.data`, of pairs if the model uses side information.
+      train_source: a data set of `dsin_tf.data`, of the kind that the model trains on (`trains_on`) or one that such
+        items can be made of.
       val_source: the same for validation, or None.
       protocol: a protocol of `dsin_tf.data.protocols`.
       config: a `Config`.
@@ -275,18 +277,27 @@ class _Images:
     read = read_x
 
 
+# What makes the items that a model trains on of those that a data set has.
+_MADE_OF = {
+    ("pairs", "images"): _Images,
+    ("sets", "images"): chains.Flat,
+    ("sets", "chains"): chains.Chains,
+}
+
+
 def _fitting(model, source):
     """The source in the form that the model trains on."""
     if not len(source):
         raise data.DataError(f"{source.name} {source.split} holds no image; at least one was expected.")
-    if not model.uses_side:
-        return _Images(source) if source.kind == "pairs" else source
-    if source.kind != "pairs":
-        raise data.DataError(
-            f"{source.name} is a source of {source.kind}; {model.name} uses side information and needs pairs. "
-            "Choose a data set of pairs."
-        )
-    return source
+    if source.kind == model.trains_on:
+        return source
+    if (source.kind, model.trains_on) in _MADE_OF:
+        return _MADE_OF[source.kind, model.trains_on](source)
+    suitable = [model.trains_on, *(kind for kind, items in _MADE_OF if items == model.trains_on)]
+    raise data.DataError(
+        f"{source.name} is a source of {source.kind}; {model.name} trains on {model.trains_on}. "
+        f"Choose a data set of {' or '.join(suitable)}."
+    )
 
 
 def _configuration(model, train_source, val_source, protocol, config):

@@ -16,12 +16,12 @@ Weights that others publish are read from their files:
 import json
 from pathlib import Path
 
-_HERE = Path(__file__).resolve().parent
+PLACE = Path(__file__).resolve().parent  # a folder for each name
 
 
 def names():
     """The names that `dsin_tf.load` takes besides directories, sorted."""
-    return tuple(sorted(path.parent.name for path in _HERE.glob("*/model.json")))
+    return tuple(sorted(path.parent.name for path in PLACE.glob("*/model.json")))
 
 
 def folder(name):
@@ -32,7 +32,7 @@ def folder(name):
     """
     if name not in names():
         raise ValueError(f"There are no shipped weights {name!r}; the names are: {', '.join(names())}.")
-    return _HERE / name
+    return PLACE / name
 
 
 def card(name):

@@ -1,6 +1,8 @@
 """The report: complete, self-contained, and whole in a real browser."""
 
+import base64
 import csv
+import dataclasses
 import html
 import html.parser
 import json
@@ -19,6 +21,7 @@ from eval.tables import Cell, Row, Table
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 RATES = [0.019, 0.04, 0.09, 0.21]
+SVG = b'<svg xmlns="http://www.w3.org/2000/svg" width="2000pt" height="9pt"/>'  # wider than any page
 
 
 def save_result(folder, method, name, lift=0.0, rates=tuple(RATES), **meta):
@@ -47,6 +50,22 @@ def save_result(folder, method, name, lift=0.0, rates=tuple(RATES), **meta):
     return path
 
 
+def write_figure(folder, stem, picture=".svg"):
+    """Writes a figure with its table as commands of figures do, and returns the table."""
+    cells = (Cell(1.43, 2, 3, signed=True), Cell(None, note="measure <it>"))
+    table = Table(
+        f"Gains of {stem} & more", ("codec", ""), ("0.02", "0.04"), (Row(("A", "ours"), cells),), "Compare gains."
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{stem}.json").write_text(json.dumps({"metric": "psnr-rgb", "table": dataclasses.asdict(table)}))
+    (folder / f"{stem}.csv").write_text(tables.to_csv(table))
+    if picture == ".svg":
+        (folder / f"{stem}.svg").write_bytes(SVG)
+    if picture:
+        Image.new("RGB", (4, 4)).save(folder / f"{stem}.png")
+    return table
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     """A folder with two codecs' results on KITTI, one on Street, pictures of one image, and the report of them."""
@@ -66,7 +85,8 @@ def site(tmp_path_factory):
     (picture / "jpeg2000.json").write_text(json.dumps(about))
     (picture / "bpg.json").write_text(json.dumps({"label": "BPG", "missing": "floor above 0.04 bpp"}))
     overview = Table("Verdicts", ("paper",), ("verdict",), (Row(("DSIN",), (Cell("same sign"),)),))
-    report.build(paths, root / "out" / "report.html", extra_tables=[overview])
+    write_figure(root / "drawn", "wide")
+    report.build(paths, root / "out" / "report.html", extra_tables=[overview], figure_folders=[root / "drawn"])
     return root / "out"
 
 
@@ -132,6 +152,7 @@ def test_data_of_different_kinds_have_sections_of_their_own(page):
         "overview",
         "kitti_stereo_test_ndic",
         "street_test_native",
+        "figures_drawn",
         "published",
         "provenance",
     ]
@@ -209,6 +230,45 @@ def test_no_results_give_a_page_of_published_numbers(tmp_path):
     assert "Published values only" in page.text
 
 
+def test_folders_of_figures_are_sections_with_tables_and_pictures(tmp_path):
+    first, second = tmp_path / "Wang 2022", tmp_path / "more" / "Wang 2022"
+    shown = [write_figure(first, "b_0.08"), write_figure(first, "a"), write_figure(second, "c", ".png")]
+    path = report.build([], tmp_path / "report.html", published=False, figure_folders=[first, second])
+    page = Page(path)
+    assert [a["id"] for a in page.all("h2")] == [
+        "how-to-read",
+        "figures_wang_2022",
+        "figures_wang_2022_2",
+        "provenance",
+    ]
+    assert page.text.count("Figures: Wang 2022") == 4  # two headings, and the contents
+    text = path.read_text(encoding="utf-8")
+    assert all(tables.to_html(table) in text for table in shown)
+    assert text.index("Gains of a ") < text.index("Gains of b_0.08 ") < text.index("Gains of c ")
+    pictures = page.all("img")
+    assert [p["src"] for p in pictures[:2]] == ["data:image/svg+xml;base64," + base64.b64encode(SVG).decode()] * 2
+    png = base64.b64encode((second / "c.png").read_bytes()).decode()
+    assert pictures[2]["src"] == "data:image/png;base64," + png
+    assert pictures[0]["alt"] == "Gains of a & more: numbers in the table."
+
+
+def test_folders_without_whole_figures_are_named(tmp_path):
+    def build(folder):
+        report.build([], tmp_path / "report.html", published=False, figure_folders=[folder])
+
+    with pytest.raises(report.FigureError, match="empty: holds no figure. Name the --out"):
+        build(tmp_path / "empty")
+    write_figure(tmp_path / "bare", "a", None)
+    with pytest.raises(report.FigureError, match=r"a\.json: has no picture of its name"):
+        build(tmp_path / "bare")
+    (tmp_path / "old").mkdir()
+    for content in ('{"metric": 1}', "{", '{"table": {"title": "t"}}', "[]"):
+        (tmp_path / "old" / "b.json").write_text(content)
+        with pytest.raises(report.FigureError, match=r"b\.json: holds no table of a figure"):
+            build(tmp_path / "old")
+    assert not (tmp_path / "report.html").exists()
+
+
 def test_a_broken_results_file_is_named(tmp_path):
     (tmp_path / "bad.json").write_text("{")
     with pytest.raises(rd_results.ResultError, match=r"bad\.json"):
@@ -222,8 +282,12 @@ def test_the_command_writes_the_page_and_names_a_bad_file(site, tmp_path):
         return subprocess.run(command, capture_output=True, text=True, check=False, cwd=report._TEMPLATE.parents[1])
 
     out = tmp_path / "page.html"
-    done = run(f"--results={site.parent}/street/*.json", f"--out={out}", "--nopublished")
+    table = write_figure(tmp_path / "drawn", "a")
+    done = run(
+        f"--results={site.parent}/street/*.json", f"--figures={tmp_path / 'drawn'}", f"--out={out}", "--nopublished"
+    )
     assert (done.returncode, done.stdout.strip()) == (0, str(out))
+    assert table.title in Page(out).text
     failed = run(f"--results={tmp_path}/nothing.json", f"--out={out}")
     assert failed.returncode == 1
     assert re.fullmatch(r"error: .*nothing\.json.*\n", failed.stderr)

@@ -351,6 +351,14 @@ def test_scale_index_is_the_scale_nearest_in_ratio():
     assert (exact.scale_index(thresholds, thresholds) == np.arange(1, 64)).all()
 
 
+def test_scale_index_of_logarithms_is_the_nearest_one():
+    scales = 0.11 * (256 / 0.11) ** (np.arange(64) / 63)
+    thresholds = exact.scale_thresholds(scales, 12, logarithms=True)
+    logarithms = np.arange(-20000, 30000)  # of 2^-12; the first scales are below 1, where these are negative
+    nearest = np.abs(logarithms[:, None] / 4096 - np.log(scales)).argmin(axis=1)
+    np.testing.assert_array_equal(exact.scale_index(logarithms, thresholds), nearest)
+
+
 def softmax_by_hand(logits, fraction):
     """`counts_from_logits` in Python's integers, from its description."""
     steps = [((max(logits) - logit) * 1549082005) >> (20 + fraction) for logit in logits]

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from dsin_tf import bitstream, layers
-from dsin_tf.entropy import hyperprior
+from dsin_tf.entropy import exact, hyperprior
 
 
 def gaussian_mass(value, sigma, mean=0.0):
@@ -31,13 +31,13 @@ def tables():
     return made
 
 
-def make_network(channels, gain, seed=0):
+def make_network(channels, gain, seed=0, activation=tf.nn.relu):
     """A hyper synthesis with random weights whose outputs reach over the scales; `channels` come out."""
     make = layers.Maker(seed)
     network = tf.keras.Sequential(
         [
-            make.up_conv(6, 5, 2, activation=tf.nn.relu, name="conv1"),
-            make.up_conv(6, 5, 2, activation=tf.nn.relu, name="conv2"),
+            make.up_conv(6, 5, 2, activation=activation, name="conv1"),
+            make.up_conv(6, 5, 2, activation=activation, name="conv2"),
             make.up_conv(channels, 3, 1, name="conv3"),
         ]
     )
@@ -154,14 +154,71 @@ def test_means_are_multiples_of_a_64th_that_float32_holds_exactly():
     parameters = hyperprior.ExactParameters(network, has_means=True)
     parameters.quantize()
     z = hyper_latents()
-    indexes, means = parameters(z)
-    sigma, expected = np.split(network(z[None].astype(np.float32))[0].numpy(), 2, axis=-1)
-    assert indexes.shape == means.shape == sigma.shape
+    _, means = parameters(z)
+    _, expected = np.split(network(z[None].astype(np.float32))[0].numpy(), 2, axis=-1)
+    assert means.shape == expected.shape
     assert means.dtype == np.float32
     np.testing.assert_array_equal(64 * means, np.round(64 * means.astype(np.float64)))
     np.testing.assert_allclose(means, expected, atol=1 / 128 + 4e-3)
     symbols = np.random.default_rng(5).integers(-(2**16), 2**16, means.shape)
     np.testing.assert_array_equal(symbols.astype(np.float32) + means, symbols + means.astype(np.float64))
+
+
+def test_with_means_the_network_gives_logarithms_of_scales():
+    network = make_network(10, gain=25)
+    parameters = hyperprior.ExactParameters(network, has_means=True)
+    parameters.quantize()
+    z = hyper_latents()
+    indexes, _ = parameters(z)
+    logarithms = network(z[None].astype(np.float32))[0, ..., :5].numpy()
+    nearest = np.abs(logarithms[..., None] - np.log(hyperprior.SCALES)).argmin(axis=-1)
+    assert indexes.shape == (12, 16, 5)
+    assert indexes.dtype == np.int32
+    assert len(np.unique(indexes)) > 40
+    assert np.mean(indexes != nearest) < 0.01
+    assert np.abs(indexes - nearest).max() <= 1
+
+
+def test_index_and_mean_of_integers_by_hand():
+    format = exact.Format(fraction=12, limit=2**26)
+    thresholds = exact.scale_thresholds(hyperprior.SCALES, 12, logarithms=True)
+    logarithms = np.floor(4096 * np.log([0.01, 0.11, 1.0, 256.0, 5000.0]))
+    means = [0, 31, 32, -32, -(2**26)]  # of 2^-12; a 64th is 64 of them
+    indexes, found = hyperprior.index_and_mean(np.concatenate([logarithms, means]), format, thresholds)
+    middle = 63 * math.log(1 / 0.11) / math.log(256 / 0.11)
+    assert indexes.tolist() == [0, 0, round(middle), 63, 63]
+    assert found.tolist() == [0, 0, 1, 0, -(2**20)]
+
+
+def test_split_gives_standard_deviations_within_bounds_and_means():
+    parameters = np.float32([[-1000, -2.5, 0, 1.5, 1000, 7, -8, 0.25, 1e6, 3]])
+    sigma, mean = hyperprior.split(parameters)
+    expected = [0.11 / math.e, math.exp(-2.5), 1, math.exp(1.5), 256]
+    np.testing.assert_allclose(sigma, [expected], rtol=1e-6)
+    np.testing.assert_array_equal(mean, parameters[:, 5:])
+    assert hyperprior.split(np.float16(parameters[:, 1:3]))[0].dtype == tf.float32
+
+
+def test_rounded_values_lie_at_whole_distances_from_64ths():
+    rng = np.random.default_rng(7)
+    values, mean = rng.normal(scale=100, size=1000).astype(np.float32), rng.normal(size=1000).astype(np.float32)
+    rounded = hyperprior.round_around(values, mean).numpy().astype(float)
+    coded_mean = np.floor(64 * mean.astype(float) + 0.5) / 64  # nothing is on an edge here
+    assert np.abs(coded_mean - mean).max() <= 1 / 128
+    np.testing.assert_array_equal(rounded - coded_mean, np.round(rounded - coded_mean))
+    assert 0.49 < np.abs(rounded - values).max() <= 0.5
+
+
+def test_integers_have_the_activations_of_the_network():
+    z = hyper_latents()
+    outputs = {}
+    for activation in (tf.nn.relu, hyperprior.leaky_relu, None):
+        network = make_network(4, gain=20, activation=activation)
+        twin = hyperprior.integer_network(network)
+        expected = network(z[None].astype(np.float32)).numpy()
+        np.testing.assert_allclose(exact.dequantize(twin(z[None]), twin.output), expected, atol=1e-2)
+        outputs[activation] = expected
+    assert all(np.abs(outputs[one] - outputs[hyperprior.leaky_relu]).max() > 0.1 for one in (tf.nn.relu, None))
 
 
 @pytest.mark.parametrize("has_means", [False, True])
@@ -191,6 +248,8 @@ def test_stored_integers_decide_and_not_the_network_they_are_loaded_beside(has_m
     z = hyper_latents()
     np.testing.assert_array_equal(parameters(z), other(z))
     assert all(np.issubdtype(array.dtype, np.integer) for array in parameters.state().values())
+    with pytest.raises(exact.ExactError, match=r"\[64\] as 'thresholds', \[63\] was expected"):
+        other.load_state({**parameters.state(), "thresholds": np.arange(64)})
 
 
 def test_scale_tables_are_stored(tables):

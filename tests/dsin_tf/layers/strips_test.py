@@ -49,6 +49,26 @@ def test_a_smaller_halo_would_show(small_strips):
     assert np.abs(wrong - analysis(x)).max() > 1e-4
 
 
+def test_strips_of_a_network_that_makes_images_smaller_inside_begin_where_its_grid_does(small_strips):
+    convs = [
+        tf.keras.layers.Conv2D(4, 3, 2, "same", kernel_initializer=tf.keras.initializers.GlorotUniform(seed))
+        for seed in (0, 1)
+    ]
+
+    def network(x):
+        small = convs[1](convs[0](layers.pad_to_multiple(x, 4)))
+        return tf.repeat(tf.repeat(small, 4, axis=1), 4, axis=2)[:, : x.shape[1], : x.shape[2]]
+
+    for size in ((163, 70), (70, 163)):
+        x = np.random.default_rng(0).normal(size=(1, *size, 3)).astype(np.float32)
+        seen = []
+        result = layers.in_strips(counting(network, seen), x, 1, halo=8, multiple=4)
+        assert len(seen) > 1
+        np.testing.assert_allclose(result, network(x), atol=1e-5)
+        elsewhere = layers.in_strips(network, x, 1, halo=8)
+        assert np.abs(elsewhere - network(x)).max() > 1e-2
+
+
 def test_small_images_are_not_cut(small_strips):
     seen = []
     layers.in_strips(counting(tf.identity, seen), np.zeros((1, 64, 64, 1)), 1, halo=2)

@@ -50,6 +50,12 @@ def side(model, size):
     return (lively.picture(*size, seed=1 + sum(size)),) if model.uses_side else ()
 
 
+def whole_if_possible(values):
+    """Latents as integers; as float32 where they are multiples of 1/64."""
+    integers = values.astype(np.int32)
+    return integers if np.array_equal(integers, values) else values
+
+
 def make(name):
     """Writes the golden files of a model that has none yet."""
     folder = GOLDEN / name
@@ -64,7 +70,7 @@ def make(name):
         x[: size[0] // 4] = 255 * (np.arange(size[1]) // 8 % 2)[:, None]
         blob = model.compress(x)
         _, latents = model.decode_latents(blob)
-        arrays = {key: values.numpy().astype(np.int32) for key, values in latents.items()}
+        arrays = {key: whole_if_possible(values.numpy()) for key, values in latents.items()}
         (folder / f"{stem(size)}.dsin").write_bytes(blob)
         np.savez_compressed(folder / f"{stem(size)}.npz", x_hat=model.decompress(blob, *side(model, size)), **arrays)
         print(name, size, len(blob), bitstream.inspect(blob).lengths)

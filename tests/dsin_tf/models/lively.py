@@ -4,7 +4,8 @@ import numpy as np
 import tensorflow as tf
 
 from dsin_tf import bitstream, layers, models
-from dsin_tf.models import cpm
+from dsin_tf.entropy import latents
+from dsin_tf.models import cpm, dsc_msf
 
 # Names of the models that take images of any size.
 ANY_SIZE = tuple(name for name in models.names() if name != "ndic_cam")
@@ -64,14 +65,57 @@ def make(name, **settings):
         return network(inputs)
 
     y = amplify(model.analysis, model.normalize(picture(128, 128)[None]), 3)
-    if model.uses_side:
+    if hasattr(model, "analysis_w"):
         amplify(model.analysis_w, model.normalize(picture(128, 128)[None]), 20)
     if hasattr(model, "hyper_synthesis"):
         z = amplify(model.hyper_analysis, np.abs(y), 4)
-        amplify(model.hyper_synthesis, z, 0.6)
-        bias = model.hyper_synthesis.layers[-1].bias_parameter
-        bias.assign_add(np.full(bias.shape, 2.5, np.float32))
+        features = amplify(model.hyper_synthesis, z, 0.25 if has_means(model) else 0.6)
+        if hasattr(model, "context"):
+            kernel, _ = _parameter_layer(model)
+            parameters = model.context(tf.cast(y, tf.float32), tf.cast(features, tf.float32))
+            kernel.assign(kernel * 0.25 / parameters.numpy().std())
+        if has_means(model):
+            _, bias = _parameter_layer(model)
+            bias[: bias.shape[0] // 2].assign(np.full(bias.shape[0] // 2, 1.2))  # logarithms of scales near y's
+        else:
+            bias = model.hyper_synthesis.layers[-1].bias_parameter
+            bias.assign_add(np.full(bias.shape, 2.5, np.float32))
+    if isinstance(model, dsc_msf.DSCMSF):
+        _begin(model.fusion, model.enhance)
     return model
+
+
+def has_means(model):
+    """Whether latents come out at whole distances from means, not as integers."""
+    return isinstance(getattr(model, "coder", None), latents.MeanScale)
+
+
+def settle_means(model):
+    """Makes the means of such a model 64ths that nothing changes: then floats and integers round around the same."""
+    rng = np.random.default_rng(0)
+    for variable in _parameter_layer(model):
+        values = variable.numpy()
+        values[..., values.shape[-1] // 2 :] = 0
+        variable.assign(values)
+    means = np.round(rng.normal(size=len(values) // 2) * 64) / 64
+    variable[len(values) // 2 :].assign(means)
+
+
+def _parameter_layer(model):
+    """Kernel and bias of the layer that gives logarithms of scales and, after them, means."""
+    if hasattr(model, "context"):
+        return model.context.kernels[-1], model.context.biases[-1]
+    layer = model.hyper_synthesis.layers[-1]
+    return layer.kernel_parameter, layer.bias_parameter
+
+
+def _begin(*networks):
+    """Networks whose last kernel begins at 0, so that they change nothing, get another one there."""
+    rng = np.random.default_rng(0)
+    for network in networks:
+        for variable in network.weights:
+            if "kernel" in variable.name and not variable.numpy().any():
+                variable.assign(rng.normal(scale=0.02, size=variable.shape))
 
 
 def _with_symbols(model):

@@ -105,7 +105,7 @@ def test_damage_is_named(tmp_path, damage):
 def test_another_models_checkpoint_is_refused(tmp_path):
     store = checkpoints.Checkpoints(tmp_path)
     store.save(trained(1), state(10))
-    other = tiny_model.TinyModel(uses_side=True)
+    other = tiny_model.TinyModel(trains_on="pairs")
     with pytest.raises(checkpoints.CheckpointError, match="does not fit this model"):
         store.restore(other, store.newest())
 

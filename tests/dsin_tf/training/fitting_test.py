@@ -9,7 +9,7 @@ import tensorflow as tf
 from rich.console import Console
 from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
 
-from dsin_tf import data, images, training
+from dsin_tf import data, images, models, training
 from dsin_tf.training import callbacks, fitting, metrics_file
 from tests.dsin_tf.training import tiny_model
 
@@ -22,7 +22,7 @@ def config(**more):
 
 def fit(workdir, model=None, validate=True, kind="images", broken=None, **more):
     """Trains on 7 images, validates on 2; a model is made if none is given. Returns (model, history)."""
-    model = model or tiny_model.TinyModel(uses_side=kind == "pairs")
+    model = model or tiny_model.TinyModel(trains_on=kind)
     source = tiny_model.Noise(kind=kind, broken=broken)
     validation = tiny_model.Noise(2, kind, split="val") if validate else None
     quiet = Console(file=io.StringIO())
@@ -165,8 +165,54 @@ def test_pairs_train_a_model_with_side_information_and_x_alone_one_without(tmp_p
     x_alone, _ = fit(tmp_path / "x", model=tiny_model.TinyModel(), kind="pairs")
     images_, _ = fit(tmp_path / "images")
     assert tiny_model.digest(x_alone) == tiny_model.digest(images_)
-    with pytest.raises(data.DataError, match="noise is a source of images; tiny uses side information"):
-        fit(tmp_path / "none", model=tiny_model.TinyModel(uses_side=True))
+
+
+def fit_on(source, validation, workdir, model, **more):
+    """Trains; returns what config.json says of the data."""
+    quiet = Console(file=io.StringIO())
+    training.fit(model, source, validation, NATIVE, config(steps=4, **more), workdir, console=quiet)
+    return json.loads((workdir / "config.json").read_text())["data"]
+
+
+def test_sets_are_single_images_to_a_model_of_those(tmp_path):
+    model, singly = tiny_model.TinyModel(), tiny_model.TinyModel()
+    described = fit_on(tiny_model.NoiseSets(), tiny_model.NoiseSets(1, "val"), tmp_path / "sets", model)
+    assert [described[part]["count"] for part in ("train", "validation")] == [6, 3]
+    fit_on(tiny_model.Noise(6), tiny_model.Noise(3, split="val"), tmp_path / "images", singly)
+    assert tiny_model.digest(model) == tiny_model.digest(singly)
+
+
+def test_sets_are_chains_to_a_model_of_those(tmp_path):
+    model = tiny_model.TinyModel(trains_on="chains")
+    described = fit_on(tiny_model.NoiseSets(), tiny_model.NoiseSets(1, "val"), tmp_path, model)
+    # Of each image one without a reference, one whose reference has none, one whose reference has another.
+    assert [described[part]["count"] for part in ("train", "validation")] == [18, 9]
+    assert described["train"]["digest"] == data.chains.Chains(tiny_model.NoiseSets()).digest
+    assert int(model.step) == 4
+
+
+def test_dsc_msf_trains_on_sets(tmp_path):
+    model = models.create("dsc_msf", "tiny")
+    before = [weight.numpy() for weight in model.fusion.weights]
+    described = fit_on(tiny_model.NoiseSets(), None, tmp_path, model, schedule="constant")
+    assert described["train"]["count"] == 18
+    assert any(not np.array_equal(weight, old) for weight, old in zip(model.fusion.weights, before))
+
+
+@pytest.mark.parametrize(
+    ("kind", "trains_on", "message"),
+    [
+        ("images", "pairs", "noise is a source of images; tiny trains on pairs. Choose a data set of pairs."),
+        ("pairs", "chains", "noise is a source of pairs; tiny trains on chains. Choose a data set of chains or sets."),
+        ("sets", "pairs", "noise_sets is a source of sets; tiny trains on pairs. Choose a data set of pairs."),
+        ("chains", "images", "noise is a source of chains; .* Choose a data set of images or pairs or sets."),
+    ],
+)
+def test_data_of_which_a_models_items_cannot_be_made_is_refused(tmp_path, kind, trains_on, message):
+    source = tiny_model.NoiseSets() if kind == "sets" else tiny_model.Noise(kind=kind)
+    with pytest.raises(data.DataError, match=message):
+        training.fit(tiny_model.TinyModel(trains_on=trains_on), source, None, NATIVE, config(), tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("steps_per_epoch", [None, 100])

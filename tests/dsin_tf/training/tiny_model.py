@@ -15,15 +15,15 @@ from dsin_tf import images
 class TinyModel(tf.keras.Model):
     preset = "tiny"
 
-    def __init__(self, lmbda=0.01, seed=0, uses_side=False, broken_at=None, broken="loss"):
+    def __init__(self, lmbda=0.01, seed=0, trains_on="images", broken_at=None, broken="loss"):
         super().__init__(name="tiny", autocast=False)
         self.settings = {"lmbda": lmbda, "seed": seed}
-        self.uses_side = uses_side
+        self.trains_on, self.uses_side = trains_on, trains_on != "images"
         self._lmbda, self._seed, self._broken_at, self._broken = lmbda, seed, broken_at, broken
         first, second = (tf.keras.initializers.GlorotUniform(seed=seed + k) for k in (1, 2))
         self.analysis = tf.keras.layers.Conv2D(4, 4, 4, kernel_initializer=first)
         self.synthesis = tf.keras.layers.Conv2DTranspose(3, 4, 4, kernel_initializer=second)
-        self.analysis.build((None, None, None, 6 if uses_side else 3))
+        self.analysis.build((None, None, None, {"images": 3, "pairs": 6, "chains": 9}[trains_on]))
         self.synthesis.build((None, None, None, 4))
         self.step = tf.Variable(
             0, dtype=tf.int64, trainable=False, aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA
@@ -100,6 +100,26 @@ class Noise:
     def read(self, index):
         x = self.read_x(index)
         return (x, 255 - x) if self.kind == "pairs" else x
+
+
+class NoiseSets:
+    """The same images, three in a set."""
+
+    name, kind, digest = "noise_sets", "sets", "4567"
+
+    def __init__(self, count=2, split="train"):
+        self.split, self._images = split, Noise(3 * count, split=split)
+        self.names = tuple(f"{split}/set{k}" for k in range(count))
+
+    def __len__(self):
+        return len(self.names)
+
+    def count(self, index):
+        del index
+        return 3
+
+    def read_image(self, index, k):
+        return self._images.read(3 * index + k)
 
 
 def digest(model):

@@ -17,13 +17,15 @@ def test_shipped_weights_code_a_street(name, street):
     model = dsin_tf.load(name)
     card = zoo.card(name)
     rate = model.lmbda if model.uses_lmbda else model.target_bpp
-    assert name == f"{model.name}-kitti-small-{rate:g}"
+    data_name = "scenes-small" if model.name in ("lee2019", "dsc_msf") else "kitti-small"
+    assert name == "-".join(filter(None, (model.name, model.variant, data_name, f"{rate:g}")))
     assert (model.identity.hex(), int(model.step)) == (card["identity"], card["steps"])
     x, *side = street if model.uses_side else street[:1]
     blob = model.compress(x)
     x_hat = model.decompress(blob, *side)
     error = np.mean((x_hat.astype(float) - x) ** 2)
-    assert 10 * np.log10(255**2 / error) > (20 if rate < 0.01 else 17)  # pictures of another kind than the training's
+    # Pictures of another kind than the training's; the weight is of the distortion, a larger rate is a target.
+    assert 10 * np.log10(255**2 / error) > (20 if 0.0005 < rate < 0.01 else 17)
     assert 8 * len(blob) < 0.6 * x[..., 0].size
 
 
@@ -32,7 +34,9 @@ def test_how_many_rates_there_are_of_each_model():
         "balle2017": 2,
         "balle2018": 2,
         "cpm": 2,
+        "dsc_msf": 2,
         "dsin": 2,
+        "lee2019": 2,
         "ndic_balle2017": 2,
         "ndic_balle2018": 2,
         "ndic_cam": 2,

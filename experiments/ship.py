@@ -1,0 +1,142 @@
+"""Makes shipped weights of a run directory: the model with 16 bits a weight, and a card that says what it is.
+
+    python -m experiments.ship --workdir=runs/dsc_msf/lmbda_0.0012 --data=scenes --about=about.json
+    python -m experiments.dsc_msf --mode=evaluate --workdir=dsc_msf-scenes-0.0012 --dataset=kitti_scenes \\
+        --data_dir=DIR --out=runs/shipped
+    python -m experiments.ship --name=dsc_msf-scenes-0.0012 --results=runs/shipped/results.json
+
+The second command measures what is shipped and not the run, from which it differs by the rounding; the third puts the
+result into the card. about.json holds what no file of the run knows: `trained_on`, `licence_of_the_data`, `tested_on`,
+`use` and `limits`, each a sentence; --about may also be given with --name, to correct it.
+"""
+
+import json
+from pathlib import Path
+
+from absl import flags
+
+from dsin_tf import files
+from eval import rd_results
+from experiments import codec_driver, common
+
+SENTENCES = ("trained_on", "licence_of_the_data", "tested_on", "use", "limits")
+
+_MEASURED = ("bpp", "bpp-payload", "bpp-estimated", "psnr-rgb", "ms-ssim-rgb")
+
+
+def define_flags():
+    """The driver's flags; defined when it is run, not when it is imported."""
+    with common.flag_group("Ship"):
+        flags.DEFINE_string("workdir", None, "Run directory to make shipped weights of.")
+        flags.DEFINE_string("data", None, "What the data are called in the name: MODEL-DATA-RATE.")
+        flags.DEFINE_string("name", None, "Shipped weights whose card is to be changed.")
+        flags.DEFINE_string("about", None, f"JSON file with {', '.join(SENTENCES)}.")
+        flags.DEFINE_string("results", None, "Results file of the shipped weights.")
+        flags.DEFINE_enum("weights", "last", ["best", "last"], "Weights to ship: best in validation, or the last.")
+
+
+def main(argv):
+    """Does what the flags ask for."""
+    del argv
+    values = flags.FLAGS
+    if (values.workdir is None) == (values.name is None):
+        raise common.UserError("Name either --workdir, a run to ship, or --name, shipped weights whose card changes.")
+    if values.workdir is not None:
+        if values.data is None or values.about is None:
+            raise common.UserError("--workdir needs --data, a word for the name, and --about, a file of sentences.")
+        print(ship(values.workdir, values.data, _sentences(values.about), values.weights))
+    else:
+        about = {} if values.about is None else _sentences(values.about)
+        print(amend(values.name, about, values.results))
+
+
+def ship(workdir, data, about, weights="last"):
+    """Writes shipped weights of a run, and their card without results.
+
+    Args:
+      workdir: a run directory.
+      data: a word for the data in the name.
+      about: dict of `SENTENCES`.
+      weights: "best" or "last".
+
+    Returns:
+      A line that says what became of it.
+    """
+    from dsin_tf import models, training, zoo
+
+    model = codec_driver.load(workdir, weights)
+    models.round_to_half(model)
+    rate_name = next(name for name in codec_driver.RATE_SETTINGS if name in model.settings)
+    name = f"{codec_driver.method(model)}-{data}-{model.settings[rate_name]:g}"
+    folder = zoo.PLACE / name
+    models.save(model, folder, half=True)
+    run = training.Run(workdir)
+    starts = json.loads((Path(workdir) / "environment.json").read_text(encoding="utf-8"))
+    before = starts[0].get("init_from")
+    card = {
+        "model": model.name,
+        "variant": model.variant,
+        "identity": model.identity.hex(),
+        "preset": model.preset,
+        rate_name: model.settings[rate_name],
+        "trained_on": about["trained_on"],
+        "licence_of_the_data": about["licence_of_the_data"],
+        "steps": int(model.step),
+        "began_with": "weights of its own" if before is None else f"weights of {before['step']} steps",
+        "seconds": round(run.checkpoints.newest()["seconds"]),
+        "machine": "two CPU cores, shared with other work",
+        "still_improving": improvement(run.metrics_path),
+        "data_digest": run.configuration()["data"]["train"]["digest"],
+        **{key: about[key] for key in ("tested_on", "use", "limits")},
+    }
+    _write(folder, card)
+    return f"{folder}: {sum(path.stat().st_size for path in folder.iterdir())} bytes"
+
+
+def amend(name, about, results):
+    """Puts sentences and results into the card of shipped weights; returns the card as text."""
+    from dsin_tf import zoo
+
+    card = {**zoo.card(name), **about}
+    if results is not None:
+        measured = rd_results.load(results)
+        rate_name = next(setting for setting in codec_driver.RATE_SETTINGS if setting in card)
+        if card[rate_name] not in measured.results.get(rate_name, []):
+            raise common.UserError(f"{results}: holds no {rate_name} of {card[rate_name]}. Evaluate {name} first.")
+        at = measured.results[rate_name].index(card[rate_name])
+        found = {key: round(measured.results[key][at], 4) for key in _MEASURED if key in measured.results}
+        card["results"] = {
+            **found,
+            "ms_ssim_window": measured.meta["ms_ssim_window"],
+            "images": measured.meta["images"],
+        }
+    _write(zoo.folder(name), card)
+    return json.dumps(card, indent=1)
+
+
+def improvement(metrics_path):
+    """Whether the training's loss still fell: its mean over the last tenth of the steps against the tenth before."""
+    from dsin_tf.training import metrics_file
+
+    rows = [row for row in metrics_file.read(metrics_path) if row.get("loss") is not None]
+    tenth = max(len(rows) // 10, 1)
+    last, before = ([row["loss"] for row in part] for part in (rows[-tenth:], rows[-2 * tenth : -tenth] or rows[:1]))
+    change = sum(last) / len(last) / (sum(before) / len(before)) - 1
+    return f"{'yes' if change < 0 else 'no'}: training loss {100 * change:+.1f} % over the last tenth of the steps"
+
+
+def _sentences(path):
+    found = json.loads(Path(path).read_text(encoding="utf-8"))
+    missing = [key for key in SENTENCES if key not in found]
+    if missing:
+        raise common.UserError(f"{path}: lacks {', '.join(missing)}. Add a sentence for each.")
+    return found
+
+
+def _write(folder, card):
+    files.write_text(folder / "card.json", json.dumps(card, indent=1, ensure_ascii=False) + "\n")
+
+
+if __name__ == "__main__":
+    define_flags()
+    common.run(main)
