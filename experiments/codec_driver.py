@@ -30,6 +30,8 @@ _WORKDIR_MODES = ("train", "evaluate", "compress", "decompress", "export", "impo
 RATE_SETTINGS = {
     "target_bpp": "Bits a pixel that training aims at. Several make a sweep.",
     "lmbda": "Weight of the distortion: larger means more bits and a better picture. Several make a sweep.",
+    "rate_weight": "Weight of the rate: larger means fewer bits and a worse picture. Several make a sweep.",
+    "target_share": "Share of the code that training lets pass, above 0 and at most 1. Several make a sweep.",
 }
 
 # Training to see every part at work.

@@ -23,10 +23,12 @@ __all__ = ["create", "load", "names", "presets", "round_to_half", "save"]
 _CLASSES = {
     "balle2017": ("balle2017", "Balle2017"),
     "balle2018": ("balle2018", "Balle2018"),
+    "content_weighted": ("content_weighted", "ContentWeighted"),
     "cpm": ("cpm", "CPM"),
     "dsc_msf": ("dsc_msf", "DSCMSF"),
     "dsin": ("dsin", "DSIN"),
     "lee2019": ("lee2019", "Lee2019"),
+    "multichannel": ("multichannel", "MultiChannel"),
     "ndic_balle2017": ("ndic", "NDICBalle2017"),
     "ndic_balle2018": ("ndic", "NDICBalle2018"),
     "ndic_cam": ("ndic_cam", "NDICCam"),

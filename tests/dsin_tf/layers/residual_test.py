@@ -107,3 +107,56 @@ def test_convolutions_are_listed_in_order(networks):
     names = [convolution.name for convolution in layers.convolutions(networks[0])]
     assert names == ["h1", "h2", *["conv1", "conv2"] * 7, "to_bn"]
     assert [convolution.name for convolution in layers.convolutions(networks[1])][-2:] == ["h12", "h13"]
+
+
+@pytest.fixture(scope="module")
+def plain():
+    """Encoder and decoder without batch normalisation, as they begin."""
+    make = layers.ResidualMaker(layers.Maker(0), norm=False)
+    encoder, decoder = make.encoder(8, 2, 5, tf.nn.relu), make.decoder(8, 2, channels=1, last=False)
+    encoder.build((None, None, None, 1))
+    decoder.build((None, None, None, 4))
+    return encoder, decoder
+
+
+def test_without_batch_normalisation_convolutions_have_a_bias(plain):
+    for network, convs, in_out in zip(plain, (2 + 2 * 7 + 1, 1 + 2 * 6 + 2), ((1, 5), (4, 1))):
+        kernels = [convolution.kernel for convolution in layers.convolutions(network)]
+        assert len(kernels) == convs
+        assert len(network.weights) == len(network.trainable_variables) == 2 * convs
+        assert all(convolution.norm is None for convolution in layers.convolutions(network))
+        assert (kernels[0].shape[2 if network is plain[0] else 3], network.weights[-1].shape[0]) == in_out
+
+
+def test_without_batch_normalisation_a_body_begins_as_identity_and_learns(plain):
+    encoder, _ = plain
+    x = tf.constant(np.random.default_rng(0).normal(size=(1, 6, 7, 8)), tf.float32)
+    body = encoder.layers[2]
+    np.testing.assert_allclose(body(x), x, atol=1e-6)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(body(x) ** 2)
+    zero = [v for v in body.trainable_variables if "conv2/" in v.name and "kernel" in v.name]
+    assert len(zero) == 7
+    assert all(np.any(gradient) for gradient in tape.gradient(loss, zero))
+
+
+def test_without_batch_normalisation_skips_over_blocks_are_means():
+    make = layers.ResidualMaker(layers.Maker(0), norm=False)
+    decoder = make.decoder(4, 2, channels=2, last=False)
+    decoder.build((None, None, None, 3))
+    rng = np.random.default_rng(1)
+    for variable in decoder.weights:
+        variable.assign(rng.normal(scale=0.2, size=variable.shape))
+    body = decoder.layers[1]
+    x = skip = rng.normal(size=(1, 5, 4, 4)).astype(np.float32)
+    waiting = iter(zip(body.weights[::2], body.weights[1::2]))
+    for _ in range(2):
+        group = x
+        for _ in range(3):
+            (kernel, bias), (kernel2, bias2) = next(waiting), next(waiting)
+            inner = np.maximum(tf.nn.conv2d(x, kernel, 1, "SAME").numpy() + bias.numpy(), 0)
+            x = x + tf.nn.conv2d(inner, kernel2, 1, "SAME").numpy() + bias2.numpy()
+        x = (x + group) / 2
+    assert next(waiting, None) is None
+    np.testing.assert_allclose(body(skip), (x + skip) / 2, rtol=1e-4, atol=1e-5)
+    assert decoder(skip[..., :3]).shape == (1, 40, 32, 2)

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from dsin_tf import bitstream, layers, models
 from dsin_tf.entropy import latents
-from dsin_tf.models import cpm, dsc_msf
+from dsin_tf.models import binary_codec, cpm, dsc_msf
 
 # Names of the models that take images of any size.
 ANY_SIZE = tuple(name for name in models.names() if name != "ndic_cam")
@@ -57,6 +57,8 @@ def make(name, **settings):
     model = models.create(name, "tiny", **settings)
     if isinstance(model, cpm.CPM):
         return _with_symbols(model)
+    if isinstance(model, binary_codec.BinaryCodec):
+        return _with_bits(model)
 
     def amplify(network, inputs, deviation):
         outputs = network(inputs).numpy()
@@ -126,4 +128,18 @@ def _with_symbols(model):
     norm.beta.assign(rng.normal(scale=0.5, size=norm.beta.shape))
     for bias in model.classifier.biases:
         bias.assign(rng.normal(scale=0.3, size=bias.shape))
+    return model
+
+
+def _with_bits(model):
+    """The same for models of binary codes: bits of both kinds everywhere, and every level of the map."""
+    _begin(*model.layers)
+    p, e = model.encode(model.normalize(picture(128, 128)[None]))
+    heads = model.to_code if isinstance(model.to_code, dict) else {"code": model.to_code}
+    for head, values in [(model.to_map, p), *((heads[name], e[name]) for name in heads)]:
+        logits = np.log(values / (1 - values))
+        kernel, bias = head.weights[-2:]
+        scale = 2 / logits.std(axis=(0, 1, 2))
+        kernel.assign(kernel * scale)
+        bias.assign(-scale * logits.mean(axis=(0, 1, 2)))
     return model
