@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dsin_tf import bitstream, color, images, models
+from dsin_tf import bitstream, color, images, layers, models
 from dsin_tf.models import multichannel
 from tests.dsin_tf.models import lively
 
@@ -56,28 +56,22 @@ def test_parameters_are_those_of_the_design():
     n, c, y = 128, 8, 64
 
     def trunk(blocks):
-        return blocks * 2 * 9 * n * n
+        return blocks * 2 * (9 * n * n + 2 * n)  # and scale and shift of every channel
 
     def up(inputs, blocks):
-        return 9 * inputs * n + trunk(blocks) + 25 * n * (n // 2) + 25 * (n // 2)
+        return 9 * inputs * n + 2 * n + trunk(blocks) + 25 * n * (n // 2) + n + 25 * (n // 2) + 2
 
-    encoder = 25 * (n // 2) + 25 * (n // 2) * n + trunk(16) + 25 * n * n
-    normalised = 2 * (n // 2 + n + 32 * n + n)  # scale and shift of every channel
-    side = 25 * 3 * (n // 2) + 25 * (n // 2) * n + 25 * n * n + 2 * (n // 2 + n + n)
-    rows = (({"side": True}, c, y + c + n, 15), ({"fuse_at": "none", "chroma_channels": 16}, 16, 16, 16))
-    for settings, own, seen, blocks in rows:
-        model = models.create("multichannel", **settings)
-        assert [count(model.analysis[name]) for name in multichannel.STREAMS] == [encoder + normalised] * 3
-        assert [count(model.to_code[name]) for name in multichannel.STREAMS] == [(n + 1) * k for k in (y, own, own)]
-        assert count(model.to_map) == 9 * n * n + n + n + 1
-        decoders = [up(y, 16) + 2 * (n + 32 * n + n // 2 + 1)]
-        decoders += 2 * [up(seen, blocks) + 2 * (n + 2 * blocks * n + n // 2 + 1)]
-        assert [count(model.synthesis[name]) for name in multichannel.STREAMS] == decoders
-        networks = [*model.analysis.values(), *model.to_code.values(), model.to_map, *model.synthesis.values()]
-        if settings.get("side"):
-            assert count(model.analysis_side) == side
-            networks.append(model.analysis_side)
-        assert count(model) == sum(map(count, networks))
+    def down(planes, blocks):
+        return 25 * planes * (n // 2) + n + 25 * (n // 2) * n + 2 * n + trunk(blocks) + 25 * n * n + 2 * n
+
+    model = models.create("multichannel", side=True)
+    assert [count(network) for network in model.analysis.values()] == [down(1, 16)] * 3
+    assert [count(network) for network in model.to_code.values()] == [(n + 1) * k for k in (y, c, c)]
+    assert count(model.to_map) == 9 * n * n + n + n + 1
+    assert count(model.analysis_side) == down(3, 0)
+    assert [count(network) for network in model.synthesis.values()] == [up(y, 16), *[up(y + c + n, 15)] * 2]
+    networks = [*model.analysis.values(), *model.to_code.values(), *model.synthesis.values()]
+    assert count(model) == sum(map(count, [*networks, model.to_map, model.analysis_side]))
 
 
 def test_poster_rows_differ_in_channels_and_fusion_alone(made):
@@ -87,6 +81,13 @@ def test_poster_rows_differ_in_channels_and_fusion_alone(made):
     assert shapes["no_fusion_8"] == shapes["feature_fusion_8"] == [8, 8, 8]
     assert shapes["fusion_4-chroma_mask"] == [8, 8 + 4, 8 + 4]
     assert shapes["side"] == [8, 8 + 8 + 8, 8 + 8 + 8]
+    # Fusion networks are without the last block, of two convolutions.
+    counts = {
+        name: [len(layers.convolutions(network)) for network in model.synthesis.values()]
+        for name, model in made.items()
+    }
+    assert counts["no_fusion_16"] == counts["no_fusion_8"] == [11, 11, 11]
+    assert counts[""] == counts["feature_fusion_8"] == counts["side"] == [11, 9, 9]
 
 
 def test_codes_have_an_eighth_of_the_sides_and_pictures_their_own_size(each):
