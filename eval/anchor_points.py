@@ -7,7 +7,11 @@ from eval import metrics, rd_results, tables
 # A file that gives back every sample has infinite PSNR, which JSON cannot hold and no mean survives.
 PSNR_CAP_DB = 100.0
 
-_METRICS = ("psnr-rgb", "ms-ssim-rgb", "ms-ssim-dsin")
+# What `measure` gives, the second row with `colour`.
+METRICS = (
+    *("psnr-rgb", "ms-ssim-rgb", "ms-ssim-dsin"),
+    *("mse", "psnr-y", "ssim", "cmssim", "lab-difference", "lab-difference-00", "lab-mae", "rgb-angle"),
+)
 
 
 def ms_ssim_window(image):
@@ -15,31 +19,52 @@ def ms_ssim_window(image):
     return next((w for w, side in metrics.MS_SSIM_SIDES.items() if min(image.shape[:2]) >= side), None)
 
 
-def measure(image, decoded, window):
+def measure(image, decoded, window, colour=False):
     """The metrics of one decoded image.
 
     Args:
       image: the original, `uint8 [H, W, 3]`.
       decoded: the same shape.
       window: of MS-SSIM, the same for a whole data set; None leaves MS-SSIM out, and so does an image too small.
+      colour: whether brightness and colours are also measured apart. CMSSIM is left out where MS-SSIM has no window 11.
 
     Returns:
-      {column: value}.
+      {column of `METRICS`: value}.
+
+    Raises:
+      images.ImageError: with `colour`, a side is below the 11 pixels that SSIM needs.
     """
     values = {"psnr-rgb": min(metrics.psnr(image, decoded), PSNR_CAP_DB)}
-    if window and min(image.shape[:2]) >= metrics.MS_SSIM_SIDES[window]:
+    fits = window and min(image.shape[:2]) >= metrics.MS_SSIM_SIDES[window]
+    if fits:
         values["ms-ssim-rgb"] = metrics.ms_ssim(image, decoded, window=window)
     values["ms-ssim-dsin"] = metrics.ms_ssim_dsin(image, decoded)
+    if colour:
+        values.update(_brightness_and_colours(image, decoded))
+        if fits and window == 11:
+            values["cmssim"] = metrics.cmssim(image, decoded)
     return values
 
 
-def operating_points(sweep, targets, window):
+def _brightness_and_colours(image, decoded):
+    return {
+        "mse": metrics.mse(image, decoded),
+        "psnr-y": min(metrics.psnr_y(image, decoded), PSNR_CAP_DB),
+        "ssim": metrics.ssim(image, decoded),
+        "lab-difference": metrics.lab_difference(image, decoded),
+        "lab-difference-00": metrics.lab_difference(image, decoded, "00"),
+        "lab-mae": metrics.lab_difference(image, decoded, "mae"),
+        "rgb-angle": metrics.rgb_angle(image, decoded),
+    }
+
+
+def operating_points(sweep, targets, window, colour=False):
     """One image's points around every target: the last at or under it and the first above it.
 
     Args:
       sweep: an `anchors.Sweep` of the image.
       targets: rates in bpp.
-      window: of MS-SSIM, see `measure`.
+      window, colour: see `measure`.
 
     Returns:
       {column: list}, in ascending order of rate, each rate once. "bytes" is what the rate counts, "bytes_written"
@@ -50,7 +75,7 @@ def operating_points(sweep, targets, window):
     by_size = {encoded.size_bytes: encoded for encoded in found}
     rows = []
     for _, encoded in sorted(by_size.items()):
-        row = {"bpp": encoded.bpp, **measure(sweep.image, sweep.codec.decode(encoded.data), window)}
+        row = {"bpp": encoded.bpp, **measure(sweep.image, sweep.codec.decode(encoded.data), window, colour)}
         row.update(setting=encoded.setting, bytes=encoded.size_bytes, bytes_written=len(encoded.data))
         rows.append(row)
     return {column: [row[column] for row in rows] for column in rows[0]}
@@ -70,7 +95,7 @@ def result(codec, configuration, targets, parts):
     """
     measured = [part for part in parts if "points" in part]
     refused = {part["name"]: part["refused"] for part in parts if "refused" in part}
-    columns = [c for c in ("bpp", *_METRICS) if measured and all(c in part["points"] for part in measured)] or ["bpp"]
+    columns = [c for c in ("bpp", *METRICS) if measured and all(c in part["points"] for part in measured)] or ["bpp"]
     rows, unreached = [], {}
     for target in targets:
         reached = [point for point in (_last_under(part["points"], target) for part in measured) if point]

@@ -169,7 +169,11 @@ def check(folders, claims=None):
       ResultError: a results file is damaged.
       ValueError: a folder is not there.
     """
-    found = evidence.load(folders)
+    return check_with(evidence.load(folders), claims)
+
+
+def check_with(found, claims=None):
+    """The same as `check`, with an `evidence.Evidence` instead of folders."""
     return [_check(claim, found) for claim in (load() if claims is None else claims)]
 
 
@@ -220,7 +224,7 @@ def table(checked, paper=None):
         cells = (
             tables.Cell(claim.published.text),
             tables.Cell(claim.source),
-            tables.Cell(_measured(each), note=" ".join(filter(None, (each.missing, claim.explanation)))),
+            tables.Cell(measured(each), note=" ".join(filter(None, (each.missing, claim.explanation)))),
             *(tables.Cell(text or None) for text in (each.images, each.data, each.steps)),
             tables.Cell(each.verdict, note=again),
         )
@@ -243,12 +247,21 @@ def overview(checked):
         of_paper = [each for each in checked if each.claim.paper == paper]
         counts = collections.Counter(each.verdict for each in of_paper)
         for each in (each for each in of_paper if each.claim.headline):
-            cells = (each.claim.published.text, _measured(each), each.verdict)
+            cells = (each.claim.published.text, measured(each), each.verdict)
             numbers = tuple(tables.Cell(counts[word], 0) for word in VERDICTS)
             rows.append(tables.Row((name, each.claim.statement), (*map(tables.Cell, cells), *numbers)))
     columns = ("published", "measured", "verdict", *VERDICTS)
     note = "The verdict is that of the headline claim; the last columns count all claims of the paper."
     return tables.Table("What was reproduced", ("paper", "headline claim"), columns, tuple(rows), note)
+
+
+def measured(each):
+    """What was measured, as people read it: "+38.5 % [+35.2, +41.0]", or None if nothing was."""
+    if each.value is None:
+        return None
+    unit = each.claim.published.unit
+    value, low, high = (tables.Cell(v, _DIGITS[unit], signed=True).text for v in (each.value, each.low, each.high))
+    return f"{value}{' ' if unit else ''}{unit} [{low}, {high}]"
 
 
 def write(checked, folder):
@@ -346,15 +359,6 @@ def _check(claim, found):
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Showing.
-
-
-def _measured(each):
-    """ "+38.5 % [+35.2, +41.0]", or None."""
-    if each.value is None:
-        return None
-    unit = each.claim.published.unit
-    value, low, high = (tables.Cell(v, _DIGITS[unit], signed=True).text for v in (each.value, each.low, each.high))
-    return f"{value}{' ' if unit else ''}{unit} [{low}, {high}]"
 
 
 def _document(each):

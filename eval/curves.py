@@ -60,7 +60,9 @@ METRICS = {
         Metric("ssim", "SSIM of luma"),
         Metric("cmssim", "CMSSIM (ours)"),
         Metric("mse", "Mean squared error", "", 2, larger_is_better=False),
-        Metric("lab-difference", "Colour difference", "ΔE", 3, larger_is_better=False),
+        Metric("lab-difference", "Colour difference ΔE76", "", 3, larger_is_better=False),
+        Metric("lab-difference-00", "Colour difference ΔE00", "", 3, larger_is_better=False),
+        Metric("lab-mae", "Mean error of L*, a*, b*", "", 3, larger_is_better=False),
         Metric("rgb-angle", "RGB angle", "degrees", 3, larger_is_better=False),
     )
 }

@@ -56,6 +56,9 @@ def define_flags():
             lower_bound=0,
             upper_bound=10,
         )
+        flags.DEFINE_bool(
+            "colour", False, "Also measure brightness and colours apart: SSIM, CMSSIM, colour differences, RGB angle."
+        )
         flags.DEFINE_integer("jobs", None, "Processes that work at once; none means one a core.", lower_bound=1)
     with common.flag_group("Output"):
         flags.DEFINE_string("workdir", "runs/anchors", "Folder for results; finished images are kept there.")
@@ -79,10 +82,11 @@ def main(argv):
         jobs=values.jobs,
         pictures=values.pictures,
         picture_bpp=values.picture_bpp,
+        colour=values.colour,
     )
 
 
-def run(codecs, source, protocol, targets, workdir, jobs=None, pictures=0, picture_bpp=0.10):
+def run(codecs, source, protocol, targets, workdir, jobs=None, pictures=0, picture_bpp=0.10, colour=False):
     """Measures codecs on a data set, writes one results file each and prints a table to stdout.
 
     What an earlier run finished in `workdir` under the same configuration (data, protocol, rates, codec and its
@@ -97,6 +101,7 @@ def run(codecs, source, protocol, targets, workdir, jobs=None, pictures=0, pictu
       jobs: processes; None for one a core, 1 works in this process.
       pictures: how many images, spread over the data set, are kept as PNG with each codec's result.
       picture_bpp: rate of those.
+      colour: whether brightness and colours are also measured apart; see `anchor_points.measure`.
 
     Returns:
       The paths of the results files, in the order of `codecs`; a codec whose library is missing has none.
@@ -123,6 +128,7 @@ def run(codecs, source, protocol, targets, workdir, jobs=None, pictures=0, pictu
         folders={},
         picture_folders=kept_pictures.folders(source, workdir / "pictures", pictures),
         picture_bpp=picture_bpp,
+        colour=colour,
     )
     configurations = {codec.name: _configuration(codec, work) for codec in usable}
     for name, configuration in configurations.items():
@@ -143,6 +149,7 @@ def run(codecs, source, protocol, targets, workdir, jobs=None, pictures=0, pictu
     for codec in usable:
         parts = [_read_json(_part(work, codec, index)) for index in range(len(source))]
         results[codec.name] = anchor_points.result(codec, configurations[codec.name], targets, parts)
+        results[codec.name].meta["command"] = common.command(workdir=None, codecs=codec.name)
         paths.append(workdir / f"{codec.name}.json")
         rd_results.save(results[codec.name], paths[-1])
     title = f"{source.name} {source.split}, protocol {protocol.name}, {len(source)} images"
@@ -169,6 +176,7 @@ class _Work:
     folders: dict  # codec name -> folder of its finished images
     picture_folders: dict  # image index -> folder of its pictures
     picture_bpp: float
+    colour: bool  # of `anchor_points.measure`
 
 
 def _do(work, codec, index):
@@ -178,7 +186,7 @@ def _do(work, codec, index):
         height, width = sweep.image.shape[:2]
         part = {"name": work.source.names[index], "height": height, "width": width}
         try:
-            part["points"] = anchor_points.operating_points(sweep, work.targets, work.window)
+            part["points"] = anchor_points.operating_points(sweep, work.targets, work.window, work.colour)
             part["floor_bpp"] = sweep.floor.bpp
         except anchors.AnchorError as error:
             part["refused"] = str(error)
@@ -195,7 +203,7 @@ def _keep_picture(work, codec, sweep, folder):
         encoded = sweep.under(target)
         if encoded is not None:
             decoded = codec.decode(encoded.data)
-            about.update(bpp=encoded.bpp, **anchor_points.measure(sweep.image, decoded, work.window))
+            about.update(bpp=encoded.bpp, **anchor_points.measure(sweep.image, decoded, work.window, work.colour))
             kept_pictures.write(folder, codec.name, codec.label, decoded, about)
             return
         about["missing"] = f"needs at least {sweep.floor.bpp:.4f} bpp for this image, {target:g} was asked for"
@@ -294,6 +302,7 @@ def _configuration(codec, work):
         "protocol": work.protocol.name,
         "targets": work.targets,
         "ms_ssim_window": work.window,
+        **({"colour": True} if work.colour else {}),  # what was measured before there was such a thing stays valid
     }
 
 
@@ -305,8 +314,9 @@ def _part_folder(parts, name, configuration):
         others = sorted(parts.glob(f"{name}-*/configuration.json"), key=lambda path: path.stat().st_mtime)
         before = others and _read_json(others[-1])
         if before:
-            changed = [key for key in configuration if before.get(key) != configuration[key]]
-            what = ", ".join(f"{key} was {before.get(key)}, is {configuration[key]}" for key in changed)
+            keys = dict.fromkeys([*before, *configuration])
+            changed = [key for key in keys if before.get(key) != configuration.get(key)]
+            what = ", ".join(f"{key} was {before.get(key)}, is {configuration.get(key)}" for key in changed)
             _say(common.console, f"{name}: measuring again, because the configuration changed ({what}).")
     files.write_text(folder / "configuration.json", json.dumps(configuration, indent=1) + "\n")
     return folder

@@ -11,6 +11,7 @@ they are trained; see `Family`.
 """
 
 import dataclasses
+import functools
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -59,10 +60,12 @@ class Family:
       training_of: {model: the same, for a model that is trained in another way}.
       variants: {"model-variant": label}, of models that know variants; see `codec.Codec.variant`.
       rate_setting: one of `RATE_SETTINGS`, the setting that makes a sweep.
+      rate_setting_of: {model: the same, for a model whose rate is set in another way}.
       distortions: what the models can count as distortion.
       import_weights: makes a model of the prefix of a published checkpoint and settings; None if there are none.
-      published_rates: {(model, distortion): the values of `rate_setting` that were published}; the flag takes the word
-        "published" for them.
+      published_rates: {(model, distortion): the values of its rate setting that were published}; the flag takes the
+        word "published" for them.
+      colour: whether evaluation measures brightness and colours apart where --colour is not given.
     """
 
     models: Mapping
@@ -70,9 +73,11 @@ class Family:
     training_of: Mapping = dataclasses.field(default_factory=dict)
     variants: Mapping = dataclasses.field(default_factory=dict)
     rate_setting: str = "lmbda"
+    rate_setting_of: Mapping = dataclasses.field(default_factory=dict)
     distortions: tuple = ("mse", "ms-ssim")
     import_weights: Optional[Callable] = None
     published_rates: Mapping = dataclasses.field(default_factory=dict)
+    colour: bool = False
 
     @property
     def labels(self):
@@ -82,6 +87,15 @@ class Family:
     def training_config(self, model, preset):
         """How a model is trained."""
         return self.training_of.get(model, self.training)[preset]
+
+    @property
+    def rate_settings(self):
+        """What sets the rate of any of the models."""
+        return tuple(dict.fromkeys([self.rate_setting, *self.rate_setting_of.values()]))
+
+    def rate_setting_for(self, model):
+        """What sets the rate of a model."""
+        return self.rate_setting_of.get(model, self.rate_setting)
 
 
 def define_flags(family):
@@ -101,8 +115,8 @@ def define_flags(family):
         flags.DEFINE_string(
             "workdir",
             None,
-            f"Run directory, or the folder of several with more than one --{family.rate_setting}. To evaluate and to "
-            "code also the name of shipped weights, or several with commas between.",
+            f"Run directory, or the folder of several with more than one --{' or --'.join(family.rate_settings)}. To "
+            "evaluate and to code also the name of shipped weights, or several with commas between.",
         )
         flags.DEFINE_string("input", None, "Picture to compress; file to decompress or to show.")
         flags.DEFINE_string("side", None, "Picture that decompress uses as side information, if the model takes any.")
@@ -125,11 +139,15 @@ def define_flags(family):
         )
         flags.DEFINE_string("size", None, "HEIGHTxWIDTH of street's pictures in pixels; by default 128x256.")
         flags.DEFINE_string(
-            "crop", None, "HEIGHTxWIDTH of the random part of a picture that training sees; by default the protocol's."
+            "crop",
+            None,
+            "HEIGHTxWIDTH of the random part of a picture that training sees; by default the preset's, or else the "
+            "protocol's.",
         )
     with common.flag_group("Training (what is not given comes from the preset)"):
         published = " 'published' stands for those of the paper." if family.published_rates else ""
-        flags.DEFINE_list(family.rate_setting, None, RATE_SETTINGS[family.rate_setting] + published)
+        for name in family.rate_settings:
+            flags.DEFINE_list(name, None, RATE_SETTINGS[name] + published)
         flags.DEFINE_enum("distortion", None, family.distortions, "What the loss counts as distortion.")
         flags.DEFINE_string(
             "init_from",
@@ -175,6 +193,11 @@ def define_flags(family):
             "out", None, "Folder for results and files, by default --workdir; needed for shipped weights."
         )
         flags.DEFINE_enum("weights", "best", ["best", "last"], "Weights to use: best in validation, or the last.")
+        flags.DEFINE_bool(
+            "colour",
+            family.colour,
+            "Also measure brightness and colours apart: SSIM, CMSSIM, colour differences, RGB angle.",
+        )
         flags.DEFINE_integer("pictures", 0, "How many images, spread over the data set, to keep as PNG.", lower_bound=0)
         flags.DEFINE_float(
             "picture_bpp",
@@ -227,7 +250,8 @@ def main(family, **overrides):
             raise common.UserError("--mode=import needs --checkpoint, the published weights. Name them.")
         settings = _settings(family, overrides)
         if len(settings) > 1:
-            raise common.UserError(f"--{family.rate_setting} has several values; a checkpoint is of one. Give that.")
+            name = family.rate_setting_for(values.model)
+            raise common.UserError(f"--{name} has several values; a checkpoint is of one. Give that.")
         print(import_weights(family, values.checkpoint, values.workdir, settings[0]))
     else:
         if values.input is None:
@@ -296,7 +320,7 @@ def train(
 
 def evaluation_options():
     """Arguments of `evaluate` from the flags."""
-    names = ("weights", "max_pixels", "pictures", "picture_bpp", "pictures_dir", "out")
+    names = ("weights", "max_pixels", "pictures", "picture_bpp", "pictures_dir", "out", "colour")
     return {name: getattr(flags.FLAGS, name) for name in names}
 
 
@@ -432,13 +456,16 @@ def _train_by_flags(family, overrides):
 
 def _settings(family, overrides):
     """The dicts of settings that the flags ask for, one for each rate."""
-    values, name = flags.FLAGS, family.rate_setting
+    values, name = flags.FLAGS, family.rate_setting_for(flags.FLAGS.model)
+    for other in family.rate_settings:
+        if other != name and values[other].value is not None:
+            raise common.UserError(f"--model={values.model} has no {other}; its rate is set by --{name}. Give that.")
     given = {"distortion": values.distortion, "seed": values.seed, **overrides}
     shared = {key: value for key, value in given.items() if value is not None}
     rates = values[name].value
     if rates is None:
         return [shared]
-    if rates == ["published"]:
+    if rates == ["published"] and family.published_rates:
         rates = _published_rates(family, values.model, values.preset, values.distortion)
     return [{**shared, name: rate} for rate in dict.fromkeys(_positive(name, text) for text in rates)]
 
@@ -451,8 +478,8 @@ def _published_rates(family, model, preset, distortion):
     rates = family.published_rates.get((model, distortion))
     if rates is None:
         raise common.UserError(
-            f"--{family.rate_setting}=published: nothing was published for {model} with distortion {distortion}. Give "
-            "numbers."
+            f"--{family.rate_setting_for(model)}=published: nothing was published for {model} with distortion "
+            f"{distortion}. Give numbers."
         )
     return [f"{rate:g}" for rate in rates]
 
@@ -556,6 +583,7 @@ def evaluate(
     measure=codec_evaluation.measure,
     variant="",
     out=None,
+    colour=False,
 ):
     """Measures the models of a run directory, or of all those of a sweep, and prints a table to stdout.
 
@@ -572,6 +600,7 @@ def evaluate(
       measure: what measures one model; see `codec_evaluation.measure`.
       variant: what is different about the way of measuring, a word that goes into the method's name.
       out: where results and files go, by default into `workdir`; needed for shipped weights.
+      colour: whether brightness and colours are also measured apart, which `codec_evaluation.measure` alone can.
 
     Returns:
       The path of the results file: results.json in `out`, results-VARIANT.json of a variant. Of a sweep each model has
@@ -579,6 +608,10 @@ def evaluate(
     """
     from dsin_tf import training, zoo
 
+    if colour:
+        if measure is not codec_evaluation.measure:
+            raise common.UserError("--colour is for images that are coded one by one, not in sets. Leave it out.")
+        measure = functools.partial(measure, colour=True)
     folders = run_folders(workdir)
     shipped = [folder for folder in folders if folder.name in zoo.names()]
     if shipped and out is None:
@@ -601,7 +634,7 @@ def evaluate(
         elif folder in shipped:
             unswept["trained on"] = zoo.card(folder.name)["trained_on"]
         names = method(model, variant), label(model, labels, variant)
-        found = _Described(*names, setting, unswept, sum(_sizes(model.weights)))
+        found = _Described(*names, setting, unswept, _count_parameters(model))
         if described not in (None, found):
             raise common.UserError(
                 f"{folder} holds {found.label} with {unswept}, the runs before it {described.label} with "
@@ -667,9 +700,15 @@ def evaluation_table(result):
         "bpp": ("bpp", 4),
         "bpp-payload": ("payload", 4),
         "bpp-estimated": ("estimated", 4),
+        "bpp-raw": ("raw", 4),
+        "map-share": ("mean p", 3),
         "psnr-rgb": ("PSNR (dB)", 2),
         "psnr-unclipped": ("unclipped", 2),
         "ms-ssim-rgb": ("MS-SSIM", 4),
+        "ssim": ("SSIM", 4),
+        "cmssim": ("CMSSIM (ours)", 4),
+        "lab-difference": ("ΔE76", 3),
+        "rgb-angle": ("angle (°)", 3),
         "psnr-codec": ("codec alone", 2),
         "encode-s": ("encode (s)", 3),
         "decode-s": ("decode (s)", 3),
@@ -684,6 +723,8 @@ def evaluation_table(result):
     title = f"{result.name}: {meta['dataset']} {meta['split']}, protocol {meta['protocol']}, {meta['images']} images"
     window = meta["ms_ssim_window"]
     notes = ["bpp is the whole file, payload its range-coded bytes; every file was decoded again."]
+    if "bpp-raw" in shown:
+        notes.append("Raw is the rate before entropy coding, mean p about the share of the masked bits that is sent.")
     if "psnr-unclipped" in shown:
         notes.append("PSNR is of 8-bit images; unclipped is PSNR of what the decoder computes before that.")
     notes.append(f"MS-SSIM with window {window}." if window else "The images are too small for MS-SSIM.")
@@ -730,6 +771,7 @@ def _save_result(folder, described, source, protocol, measured, variant):
         "split": source.split,
         "protocol": protocol.name,
         "data_digest": source.digest,
+        "command": common.command(),
         "settings": settings,
         "parameters": described.parameters,
         "versions": environment["versions"],
@@ -779,7 +821,7 @@ def decompress(workdir, source, target, side=None, weights="best", max_pixels=bi
     Returns:
       A line that says what became of it.
     """
-    blob = _read(source)
+    blob = read_file(source)
     bitstream.unpack(blob, max_pixels=max_pixels)  # a file that is none is refused before a model is loaded
     model = load(only_run(workdir), weights)
     if model.uses_side and side is None and not model.side_is_optional:
@@ -825,6 +867,12 @@ def _count_weights(model):
     return sum(_sizes(model.trainable_variables))
 
 
+def _count_parameters(model):
+    """What the networks hold, trained in this run or not; neither the step nor what metrics count in."""
+    counters = {id(model.step), *(id(variable) for metric in model.metrics for variable in metric.variables)}
+    return sum(_sizes(variable for variable in model.weights if id(variable) not in counters))
+
+
 def _sizes(variables):
     """How many numbers each variable holds."""
     return [int(np.prod(variable.shape)) for variable in variables]
@@ -832,7 +880,7 @@ def _sizes(variables):
 
 def info(source, max_pixels=bitstream.MAX_PIXELS):
     """What a file's header says, as text; needs no model."""
-    blob = _read(source)
+    blob = read_file(source)
     header, _ = bitstream.unpack(blob, max_pixels=max_pixels)
     pixels = header.height * header.width
     payload = sum(header.lengths)
@@ -867,7 +915,8 @@ def input_and_output():
     return values.input, values.output
 
 
-def _read(path):
+def read_file(path):
+    """The bytes of a compressed file."""
     try:
         return Path(path).read_bytes()
     except OSError as error:

@@ -12,12 +12,16 @@ from experiments import common
 
 SUFFIX = ".dsin"
 
-# Means over the images, and each image's own points, have these columns; MS-SSIM only where images are large enough,
-# the unclipped PSNR of models that can give such images; of sets the PSNR before side information, and how many images
-# are decoded before this one.
+# What a model says of an image's rate -> column.
+_ESTIMATES = {"bpp_estimated": "bpp-estimated", "bpp_raw": "bpp-raw", "p_mean": "map-share"}
+
+# Means over the images, and each image's own points, have these columns, as far as they were measured: the rate without
+# entropy coding and the share that a map lets pass of models of bits; of images those metrics that were asked for and
+# that they are large enough for; the unclipped PSNR of models that can give such images; of sets the PSNR before side
+# information, and how many images are decoded before this one.
 COLUMNS = (
-    *("bpp", "bpp-payload", "bpp-estimated", "psnr-rgb", "psnr-unclipped", "ms-ssim-rgb", "ms-ssim-dsin"),
-    *("psnr-codec", "depth", "encode-s", "decode-s"),
+    *("bpp", "bpp-payload", *_ESTIMATES.values(), *anchor_points.METRICS),
+    *("psnr-unclipped", "psnr-codec", "depth", "encode-s", "decode-s"),
 )
 
 
@@ -42,7 +46,7 @@ class Measured:
     pictures: dict
 
 
-def measure(load_model, source, protocol, folder, about, max_pixels=bitstream.MAX_PIXELS, keep=()):
+def measure(load_model, source, protocol, folder, about, max_pixels=bitstream.MAX_PIXELS, keep=(), colour=False):
     """Codes every image into a file, then decodes every file with a model loaded anew.
 
     Args:
@@ -53,6 +57,7 @@ def measure(load_model, source, protocol, folder, about, max_pixels=bitstream.MA
       about: see `Measured`.
       max_pixels: larger images are refused.
       keep: indexes of the images whose result is kept.
+      colour: whether brightness and colours are also measured apart; see `anchor_points.measure`.
 
     Returns:
       A `Measured`.
@@ -77,7 +82,8 @@ def measure(load_model, source, protocol, folder, about, max_pixels=bitstream.MA
             blob, seconds = _timed(model.compress, x)
             files.write_bytes(path, blob)
             sizes.append(x.shape[:2])
-            points.append({"bpp-estimated": model.estimate(x), "encode-s": seconds})
+            estimates = {_ESTIMATES[name]: value for name, value in model.estimates(x).items()}
+            points.append({**estimates, "encode-s": seconds})
             advance(note=source.names[index])
         model = load_model()
         for index, path in enumerate(paths):
@@ -95,7 +101,7 @@ def measure(load_model, source, protocol, folder, about, max_pixels=bitstream.MA
                     "bpp": len(blob) * bits_a_pixel,
                     "bpp-payload": sum(bitstream.inspect(blob).lengths) * bits_a_pixel,
                     "decode-s": seconds,
-                    **anchor_points.measure(x, x_hat, window),
+                    **anchor_points.measure(x, x_hat, window, colour),
                 }
             )
             if model.decodes_unrounded:

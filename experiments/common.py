@@ -3,8 +3,10 @@
 import contextlib
 import logging as std_logging
 import os
+import shlex
 import sys
 import textwrap
+from pathlib import Path
 from typing import Optional
 
 from absl import app, flags, logging
@@ -18,6 +20,11 @@ from eval import tables
 console = Console(stderr=True)
 
 _WIDEST = 400  # letters, of a table that is printed into a file
+
+# What stands for folders of this machine in a command that results keep.
+PLACES = {"data_dir": "DIR", "list_file": "LIST", "workdir": "RUN"}
+# Flags that change no number.
+_ASIDE = ("out", "pictures", "picture_bpp", "pictures_dir", "cache_dir", "jobs")
 
 _groups = {}  # title -> names of its flags, in the order of their definition
 
@@ -104,6 +111,41 @@ def load_data(split=None, **options):
 def singly(source):
     """The data set, of sets every image by itself: for what measures one image after the other."""
     return data.chains.Flat(source) if source.kind == "sets" else source
+
+
+def folders_in(folder, deep=3):
+    """A folder and those below it, so many levels deep; none where it is None."""
+    if folder is None:
+        return []
+    top, found = Path(folder).resolve(), []
+    for path, below, _ in os.walk(top):
+        found.append(Path(path))
+        below[:] = sorted(below) if len(found[-1].relative_to(top).parts) < deep else []
+    return found
+
+
+def command(**replaced):
+    """The command line of the driver that runs, as results keep it: what one types in a checkout for the same numbers.
+
+    Flags are those that were given, in the order of --help, without those that only say where to write. Folders of
+    this machine are DIR, LIST and RUN; names of shipped weights and relative paths of runs stay.
+
+    Args:
+      **replaced: {flag: its text}; None leaves it out.
+
+    Returns:
+      Such as "python -m experiments.dsin --mode=evaluate --workdir=RUN"; None where no driver was started.
+    """
+    module = getattr(sys.modules["__main__"], "__spec__", None)
+    if module is None or not module.name.startswith("experiments."):
+        return None
+    words = ["python", "-m", module.name]
+    for name in (name for names in _groups.values() for name in names):
+        if name in replaced:
+            words += [] if replaced[name] is None else [f"--{name}={replaced[name]}"]
+        elif flags.FLAGS[name].present and name not in _ASIDE:
+            words.append(_word(name, flags.FLAGS[name].value))
+    return shlex.join(words)
 
 
 def run(main):
@@ -206,6 +248,15 @@ def _flag_help(flag):
         *textwrap.wrap(form.replace("|", " | "), initial_indent="    ", **wrap),
         *textwrap.wrap(f"{sentence} (default: {default})", initial_indent=" " * 8, **wrap),
     ]
+
+
+def _word(name, value):
+    """A flag in a command that is kept."""
+    if isinstance(value, bool):
+        return f"--{name}" if value else f"--no{name}"
+    text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
+    is_place = name in PLACES and (name != "workdir" or os.path.isabs(text))
+    return f"--{name}={PLACES[name] if is_place else text}"
 
 
 def _parse_flags(argv):

@@ -66,6 +66,7 @@ class BinaryCodec(codec.Codec):
         self.map_gradient, self.steps_without_map = map_gradient, int(steps_without_map)
         self.codes, self._masked, self._levels = types.MappingProxyType(codes), frozenset(masked), levels
         self._planes = types.MappingProxyType({"map": bit_planes.map_depth(levels), **codes})
+        self._means["p_mean"] = tf.keras.metrics.Mean(name="p_mean")
         self._planes_of_levels = bit_planes.planes_of_map(np.arange(levels)[:, None], levels)
         layers.importance_mask(tf.zeros([1, 1, 1, 1]), next(iter(codes.values())), levels, map_gradient)  # or refuses
         self.contexts, self._coders = {}, types.MappingProxyType({})
@@ -84,6 +85,24 @@ class BinaryCodec(codec.Codec):
         self._coders = types.MappingProxyType(
             {name: bit_planes.ExactPlaneContext(context) for name, context in self.contexts.items()}
         )
+
+    def start_from(self, other):
+        """As of `codec.Codec`; with "learned", other must be the model whose codes the contexts are trained on.
+
+        Raises:
+          ValueError: also where other codes or was trained otherwise.
+        """
+        if self.contexts:
+            free = ("context", "steps_without_map", "seed")
+            differ = {k: own for k, own in self.settings.items() if k not in free and own != other.settings.get(k)}
+            if differ:
+                found = ", ".join(f"{name} {other.settings.get(name)}" for name in differ)
+                asked = ", ".join(f"{name} {own}" for name, own in differ.items())
+                raise ValueError(
+                    f"Contexts are learned for the codes of one model; {other.name} has {found}, {asked} was asked "
+                    "for. Give the settings of the model to start from."
+                )
+        super().start_from(other)
 
     @property
     def settings(self):
@@ -129,7 +148,11 @@ class BinaryCodec(codec.Codec):
         return tf.ensure_shape(padded[:, : tf.shape(x)[1], : tf.shape(x)[2]], x.shape)
 
     def estimate(self, x):
-        return float(self.code(tf.constant(x)[None])["bpp_estimated"][0])
+        return self.estimates(x)["bpp_estimated"]
+
+    def estimates(self, x):
+        out = self.code(tf.constant(x)[None])
+        return {name: float(out[name][0]) for name in ("bpp_estimated", "bpp_raw", "p_mean")}
 
     def _masks(self, shape, masked):
         """{name: mask} of codes `[N, h, w, n]`; `masked(channels)` makes one of the map, shape is the map's."""
@@ -166,6 +189,7 @@ class BinaryCodec(codec.Codec):
         return {
             "loss": out["bpp_estimated"] if self.contexts else loss,
             "bpp": out["bpp_estimated"],
+            "p_mean": out["p_mean"],
             "mse": codec.mean_square(x - out["x_hat"]),
             "psnr": codec.psnr(x, out["x_hat"]),
         }

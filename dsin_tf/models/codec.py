@@ -139,6 +139,10 @@ class Codec(tf.keras.Model):
         """`bpp_estimated` of one image, uint8 `[H, W, 3]`, as a float; takes no side information."""
         return float(self(x[None], training=False)["bpp_estimated"][0])
 
+    def estimates(self, x):
+        """All that is known of the rate of one image without its file, {name as of `call`: float}."""
+        return {"bpp_estimated": self.estimate(x)}
+
     def start_from(self, other):
         """Takes over the weights of another model; what that one does not have keeps its own.
 

@@ -35,7 +35,7 @@ PRESETS = {
         "channels": 32,
         "levels": 16,
         "target_share": 0.33,
-        "steps_without_map": 1000,
+        "steps_without_map": 2000,
     },
     # For tests.
     "tiny": {

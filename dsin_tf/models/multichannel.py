@@ -49,7 +49,7 @@ PRESETS = {
         "chroma_channels": 8,
         "batch_norm": False,
         "rate_weight": 5.0,
-        "steps_without_map": 1000,
+        "steps_without_map": 2000,
     },
     # For tests.
     "tiny": {

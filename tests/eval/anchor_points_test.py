@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eval import anchor_points, anchors, rd_results, tables
+from eval import anchor_points, anchors, metrics, rd_results, tables
 
 
 @pytest.fixture
@@ -39,6 +39,9 @@ def test_points_surround_every_target_in_ascending_order(picture):
         assert sum(b <= target for b in points["bpp"]) >= 1
         assert sum(b > target for b in points["bpp"]) >= 1
     assert len(points["bpp"]) <= 6
+    colour = anchor_points.operating_points(sweep, [1.5, 1.0, 1.51], window=7, colour=True)
+    assert len(colour["rgb-angle"]) == len(points["bpp"])
+    assert {column: colour[column] for column in points} == points
 
 
 def test_a_point_is_what_its_setting_gives(picture):
@@ -79,6 +82,36 @@ def test_a_perfect_copy_has_finite_psnr(picture):
 
 def test_an_image_smaller_than_the_data_sets_window_has_no_ms_ssim(picture):
     assert "ms-ssim-rgb" not in anchor_points.measure(picture, picture, window=11)
+
+
+def test_brightness_and_colours_are_measured_apart():
+    rows, columns = np.mgrid[:161, :170]
+    image = np.stack([rows, columns, (rows + columns) // 2], axis=-1).astype(np.uint8) + 40
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "JPEG", quality=60)
+    decoded = np.array(Image.open(file))
+    plain, found = (anchor_points.measure(image, decoded, 11, colour) for colour in (False, True))
+    assert {**found, **plain} == found
+    assert list(found) == [*plain, *(c for c in found if c not in plain)]
+    assert set(found) == set(anchor_points.METRICS)
+    errors = image.astype(float) - decoded
+    assert found["mse"] == pytest.approx(np.mean(errors**2))
+    luma = errors @ [0.299, 0.587, 0.114]
+    assert found["psnr-y"] == pytest.approx(10 * math.log10(255**2 / np.mean(luma**2)))
+    a, b = image.reshape(-1, 3).astype(float), decoded.reshape(-1, 3).astype(float)
+    cosines = np.sum(a * b, axis=1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
+    assert found["rgb-angle"] == pytest.approx(np.degrees(np.arccos(np.minimum(cosines, 1))).mean(), rel=1e-4)
+    assert found["ssim"] == pytest.approx(metrics.ssim(image, decoded))
+    assert found["cmssim"] == pytest.approx(metrics.cmssim(image, decoded))
+    for column, kind in (("lab-difference", "76"), ("lab-difference-00", "00"), ("lab-mae", "mae")):
+        assert found[column] == pytest.approx(metrics.lab_difference(image, decoded, kind))
+    assert len({found[c] for c in ("lab-difference", "lab-difference-00", "lab-mae")}) == 3
+
+
+def test_colours_of_a_perfect_copy_and_of_a_small_picture_are_finite(picture):
+    perfect = anchor_points.measure(picture, picture, 7, colour=True)
+    assert (perfect["mse"], perfect["psnr-y"], perfect["ssim"], perfect["lab-difference"]) == (0, 100, 1, 0)
+    assert "cmssim" not in perfect  # which needs 161 pixels a side
 
 
 def test_means_stand_only_where_every_image_reaches():

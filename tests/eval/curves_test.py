@@ -112,7 +112,7 @@ def test_envelope_keeps_the_points_that_nothing_beats():
 
 
 @given(RATES)
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 def test_identical_curves_do_not_differ(rates):
     r = result("a", {"p": (rates, straight(rates)), "q": (rates, straight(rates, 4, 33))})
     for per_image in (False, True):
@@ -232,3 +232,13 @@ def test_a_published_curve_can_be_compared_but_not_image_by_image():
     assert curves.bd_psnr(a, published).count is None
     with pytest.raises(curves.CurveError, match="no points of single images"):
         curves.bd_psnr(a, published, per_image=True)
+
+
+def test_errors_of_colour_are_better_where_they_are_smaller_and_told_apart():
+    keys = ("lab-difference", "lab-difference-00", "lab-mae", "rgb-angle")
+    assert not any(curves.metric(key).larger_is_better for key in keys)
+    assert len({curves.metric(key).title for key in keys}) == 4
+    rates, errors = [0.1, 0.2, 0.4, 0.8], [6.0, 5.0, 4.0, 3.0]
+    a = result("a", {"p": {"bpp": rates, "lab-difference-00": errors}})
+    b = result("b", {"p": {"bpp": rates, "lab-difference-00": [error - 0.5 for error in errors]}})
+    assert curves.bd_psnr(a, b, "lab-difference-00").value == pytest.approx(-0.5)

@@ -1,10 +1,7 @@
-"""The report: complete, self-contained, and whole in a real browser."""
+"""The report: complete, in order, self-contained, and whole in a real browser."""
 
-import base64
 import csv
-import dataclasses
 import html
-import html.parser
 import json
 import re
 import shutil
@@ -15,66 +12,32 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eval import published_numbers, rd_results, report, tables
-from eval.rd_results import ImagePoints, RDResult
-from eval.tables import Cell, Row, Table
+from eval import claims, figures, published_numbers, rd_results, report, report_page
+from tests.eval.report_cases import RATES, Page, save_result, write_figure, write_y_check
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-RATES = [0.019, 0.04, 0.09, 0.21]
-SVG = b'<svg xmlns="http://www.w3.org/2000/svg" width="2000pt" height="9pt"/>'  # wider than any page
 
 
-def save_result(folder, method, name, lift=0.0, rates=tuple(RATES), **meta):
-    """Writes a result on two images and returns the path."""
-    points = {
-        "bpp": list(rates),
-        "psnr-rgb": [30 + lift + 4 * np.log2(r) for r in rates],
-        "ms-ssim-rgb": [1 - 0.02 / r**0.5 - 0.001 * lift for r in rates],
-        "ms-ssim-dsin": [1 - 0.01 / r**0.5 for r in rates],
-    }
-    meta = {
-        "method": method,
-        "dataset": "kitti_stereo",
-        "split": "test",
-        "protocol": "ndic",
-        "rate": "file",
-        "data_digest": "5f2b90",
-        "versions": {"pillow": "13.0.0"},
-        "command": f"python -m experiments.anchors --codecs={method} <&>",
-        **meta,
-    }
-    images = [ImagePoints(n, 128, 256, points, {"floor_bpp": rates[0]}) for n in ("one", "two")]
-    path = folder / f"{method}.json"
-    means = {**points, "images": [2] * len(rates)}
-    rd_results.save(RDResult(name, f"{name}, as set", meta, means, images), path)
-    return path
-
-
-def write_figure(folder, stem, picture=".svg"):
-    """Writes a figure with its table as commands of figures do, and returns the table."""
-    cells = (Cell(1.43, 2, 3, signed=True), Cell(None, note="measure <it>"))
-    table = Table(
-        f"Gains of {stem} & more", ("codec", ""), ("0.02", "0.04"), (Row(("A", "ours"), cells),), "Compare gains."
-    )
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{stem}.json").write_text(json.dumps({"metric": "psnr-rgb", "table": dataclasses.asdict(table)}))
-    (folder / f"{stem}.csv").write_text(tables.to_csv(table))
-    if picture == ".svg":
-        (folder / f"{stem}.svg").write_bytes(SVG)
-    if picture:
-        Image.new("RGB", (4, 4)).save(folder / f"{stem}.png")
-    return table
+@pytest.fixture(scope="module", autouse=True)
+def _quick_png():
+    """Pages hold no PNG of a plot, and drawing them takes most of the time; the command draws them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(figures, "to_png", lambda figure: b"PNG")
+        yield
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    """A folder with two codecs' results on KITTI, one on Street, pictures of one image, and the report of them."""
+    """Reports of results on KITTI, among them DSIN and an ablation, one on Street, pictures of one image, figures."""
     root = tmp_path_factory.mktemp("site")
     kitti, street = root / "kitti", root / "street"
     paths = [
         save_result(kitti, "jpeg2000", "JPEG 2000 <9/7>"),
         save_result(kitti, "bpg", "BPG", 1.0, RATES[1:] + [0.5]),
+        save_result(kitti, "dsin", "DSIN", 3.0),
+        save_result(kitti, "dsin-no_si", "DSIN without y", 2.0),
         save_result(street, "bpg", "BPG", 8.0, dataset="street", protocol="native", data_digest="77"),
+        write_y_check(root / "y_check.json"),
     ]
     picture = kitti / "pictures" / "an_image_with_a_name_too_long_to_fit_on_one_line_of_a_telephone_000010"
     picture.mkdir(parents=True)
@@ -84,39 +47,23 @@ def site(tmp_path_factory):
     about = {"label": "JPEG 2000", "bpp": 0.0397, "psnr-rgb": 29.05, "ms-ssim-rgb": 0.91, "target_bpp": 0.04}
     (picture / "jpeg2000.json").write_text(json.dumps(about))
     (picture / "bpg.json").write_text(json.dumps({"label": "BPG", "missing": "floor above 0.04 bpp"}))
-    overview = Table("Verdicts", ("paper",), ("verdict",), (Row(("DSIN",), (Cell("same sign"),)),))
-    write_figure(root / "drawn", "wide")
-    report.build(paths, root / "out" / "report.html", extra_tables=[overview], figure_folders=[root / "drawn"])
+    for folder, stem in (("drawn", "wide"), ("dsin_figures", "fig5_kitti"), ("dsin_figures", "match")):
+        write_figure(root / folder, stem)
+    report.build(paths, root / "out" / "report.html", figure_folders=[root / "drawn", root / "dsin_figures"])
     return root / "out"
-
-
-class Page(html.parser.HTMLParser):
-    """All tags with their attributes, ids, and the text; complains of what is not closed."""
-
-    def __init__(self, path):
-        super().__init__()
-        self.tags, self.text, self._open = [], "", []
-        self.feed(path.read_text(encoding="utf-8"))
-        assert not self._open
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        if tag not in ("meta", "link", "img", "br"):
-            self._open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self._open.pop() == tag
-
-    def handle_data(self, data):
-        self.text += data
-
-    def all(self, tag):
-        return [attributes for name, attributes in self.tags if name == tag]
 
 
 @pytest.fixture(scope="module")
 def page(site):
-    return Page(site / "report.html")
+    return Page((site / "report.html").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def anchors(site, tmp_path_factory):
+    """The page of a classical codec alone."""
+    out = tmp_path_factory.mktemp("anchors") / "report.html"
+    report.build([site.parent / "street" / "bpg.json"], out)
+    return Page(out.read_text(encoding="utf-8"))
 
 
 def test_the_page_needs_no_other_file(page):
@@ -130,7 +77,7 @@ def test_the_page_needs_no_other_file(page):
 def test_every_link_within_the_page_has_its_end(page):
     ids = [a["id"] for _, a in page.tags if "id" in a]
     assert len(ids) == len(set(ids))
-    assert {a["href"][1:] for a in page.all("a")} <= set(ids)
+    assert {a["href"][1:] for a in page.all("a")} == set(ids)
 
 
 def test_the_page_can_be_read_aloud(page):
@@ -139,6 +86,7 @@ def test_the_page_can_be_read_aloud(page):
     assert all(a["alt"].strip() for a in page.all("img"))
     assert all(a["scope"] in ("col", "row", "rowgroup") for a in page.all("th"))
     assert len(page.all("caption")) == len(page.all("table"))
+    assert len(page.all("summary")) == len(page.all("details"))
 
 
 def test_names_and_commands_are_shown_as_they_are(page):
@@ -146,43 +94,104 @@ def test_names_and_commands_are_shown_as_they_are(page):
     assert "--codecs=bpg <&>" in page.text
 
 
-def test_data_of_different_kinds_have_sections_of_their_own(page):
-    assert [a["id"] for a in page.all("h2")] == [
+def test_sections_stand_in_order_papers_first(page):
+    assert list(page.sections) == [
         "how-to-read",
         "overview",
+        *(f"paper_{paper}" for paper in claims.PAPERS),
         "kitti_stereo_test_ndic",
         "street_test_native",
         "figures_drawn",
-        "published",
+        "baselines",
         "provenance",
     ]
 
 
-def test_matching_published_curves_are_drawn_and_others_are_explained(page):
-    assert "Dashed: as published by NDIC" in page.text
-    assert "No curve was published for this data set and protocol" in page.text  # Street
+def test_every_claim_stands_in_the_section_of_its_paper(page):
+    for claim in claims.load():
+        found = {s for s in page.sections if s.startswith("paper_") and claim.statement in page.sections[s]}
+        assert found == {f"paper_{each.paper}" for each in claims.load() if each.statement == claim.statement}
+        assert (claim.statement in page.sections["overview"]) == claim.headline
 
 
-def test_a_method_that_several_papers_drew_is_shown_once_in_a_plot():
-    known = published_numbers.curves()
-    meta = {"dataset": "kitti_stereo", "protocol": "ndic"}
-    for key in ("psnr-rgb", "ms-ssim-rgb"):
-        methods = [p.meta["method"] for p in report.matching(known, meta, key)]
-        assert len(methods) == len(set(methods)) > 5
-    assert report.matching(known, {"dataset": "street", "protocol": "ndic"}, "psnr-rgb") == []
+def test_claims_are_checked_with_what_the_page_shows(page):
+    assert "Checked with what is on this page" in page.sections["overview"]
+    assert "+3.33 dB [+2.00, +4.00]" in page.sections["paper_dsin"]  # of y_check.json
+    assert "kitti_small test; 3 images; 7 steps" in page.sections["paper_dsin"]
+    assert "y_check.json, SHA-256" in page.sections["provenance"]
+    assert "y_check" not in page.sections["overview"]
 
 
-def test_images_prepared_as_ndic_does_are_beside_its_curves():
-    known = published_numbers.curves()
-    small, stereo = {"dataset": "kitti_small", "protocol": "native"}, {"dataset": "kitti_stereo", "protocol": "ndic"}
-    assert report.matching(known, small, "psnr-rgb") == report.matching(known, stereo, "psnr-rgb") != []
-    assert report.matching(known, {**small, "protocol": "dsin"}, "psnr-rgb") == []
+def test_every_verdict_is_a_word_and_is_explained(page):
+    for verdict in claims.VERDICTS:
+        assert verdict in page.sections["how-to-read"]
+    counts = re.findall(rf"(\d+) ({'|'.join(claims.VERDICTS)})", page.sections["overview"])
+    assert sum(int(count) for count, _ in counts) == len(claims.load())
+    assert f"{len(claims.load())} claims: " in page.text
+
+
+def test_papers_have_their_tables_curves_ablations_and_figures(page):
+    dsin = page.sections["paper_dsin"]
+    for part in ("Claims", "Ablations", "Figures", "PSNR (dB) at equal rate, same images in every row"):
+        assert part in dsin
+    order = [dsin.index(text) for text in ("Fig. 5", "Gains of fig5_kitti & more", "Others", "Gains of match & more")]
+    assert order == sorted(order)
+    assert "Published and measured: NDIC (Mital et al., 2022)" in page.sections["paper_ndic"]
+    assert "Gains of wide & more" in page.sections["figures_drawn"]
+    assert "Li et al." in page.sections["baselines"]
 
 
 def test_every_published_table_is_there(page):
     titles = [table.title for table in published_numbers.tables()]
     assert titles
     assert all(title in page.text for title in titles)
+
+
+def test_matching_published_curves_are_drawn_and_others_are_explained(page):
+    assert "Dashed: as published by NDIC" in page.sections["kitti_stereo_test_ndic"]
+    assert "No curve was published for this data set and protocol" in page.sections["street_test_native"]
+
+
+def test_what_few_people_need_is_folded(page):
+    assert "MS-SSIM (DSIN) at equal rate" in page.folded
+    assert "Codecs and the lowest rates they reach" in page.folded
+    assert "--codecs=bpg <&>" in page.folded
+    assert "PSNR (dB) at equal rate" not in page.folded.replace("PSNR (dB) at equal rate, same", "")
+    assert not any("open" in a for a in page.all("details"))
+
+
+def test_a_page_of_a_classical_codec_alone_is_short(anchors, page):
+    assert list(anchors.sections) == [s for s in page.sections if s not in ("kitti_stereo_test_ndic", "figures_drawn")]
+    for paper in claims.PAPERS:
+        count = sum(claim.paper == paper for claim in claims.load())
+        assert f"{count} not measured here: which, and what is missing" in anchors.text
+        assert "Published and measured" not in anchors.sections[f"paper_{paper}"]
+    absent = [claim.statement for claim in claims.load() if not claim.headline]
+    assert all(statement in anchors.folded for statement in absent)
+    assert all(table.title in anchors.folded for table in published_numbers.tables())
+    assert f"{len(claims.load())} claims" not in anchors.text  # no bar of nothing but grey
+
+
+def test_numbers_alone_make_a_page_of_claims(site, tmp_path, monkeypatch):
+    monkeypatch.setattr(published_numbers, "curves", lambda *args: [])
+    text = report.build([site.parent / "y_check.json"], tmp_path / "report.html").read_text(encoding="utf-8")
+    made = Page(text)
+    assert "Nothing of ours." in made.text
+    assert "+3.33 dB" in made.sections["paper_dsin"]
+    assert "y_check.json" in made.sections["provenance"]
+
+
+def test_claims_can_be_checked_with_folders_that_are_not_shown(site, tmp_path, monkeypatch):
+    monkeypatch.setattr(published_numbers, "curves", lambda *args: [])
+    (tmp_path / "kept").mkdir()
+    write_y_check(tmp_path / "kept" / "y_check.json")
+    out = report.build([], tmp_path / "report.html", claim_folders=[tmp_path / "kept"])
+    made = Page(out.read_text(encoding="utf-8"))
+    assert f"Checked with what lies in {tmp_path / 'kept'};" in made.text
+    assert "+3.33 dB" in made.sections["paper_dsin"]
+    assert "No results file was given" in made.sections["provenance"]
+    rows = json.loads((tmp_path / "tables" / "claims.json").read_text(encoding="utf-8"))["claims"]
+    assert [row["verdict"] for row in rows if row["id"] == "dsin_right_y"] == ["reproduced"]
 
 
 def test_pictures_print_their_numbers_and_say_what_is_missing(page):
@@ -200,86 +209,51 @@ def test_provenance_names_digest_versions_and_command(page):
 def test_figures_and_tables_are_written_beside_the_page(site):
     stems = {p.stem for p in (site / "figures").iterdir()}
     assert {"kitti_stereo_test_ndic_psnr-rgb", "street_test_native_ms-ssim-rgb"} <= stems
+    assert "ablations_dsin_kitti_stereo_test_ndic_psnr-rgb" in stems
     assert all((site / "figures" / f"{s}{e}").is_file() for s in stems for e in (".png", ".svg"))
     assert (site / "tables" / "kitti_stereo_test_ndic_1.md").is_file()
+    assert (site / "tables" / "claims_dsin.csv").is_file()
     rows = list(csv.DictReader((site / "tables" / "kitti_stereo_test_ndic_points.csv").open()))
     assert [r["bpp"] for r in rows[:2]] == ["0.0190", "0.0400"]
 
 
-def test_the_same_input_gives_the_same_page(site, tmp_path):
+def test_without_the_papers_there_are_measurements_alone(site, tmp_path):
     paths = [site.parent / "street" / "bpg.json"]
     pages = [report.build(paths, tmp_path / n / "report.html", published=False).read_bytes() for n in "ab"]
-    assert pages[0] == pages[1]
-
-
-def test_tables_of_a_group_are_those_of_the_page(site):
-    loaded = [(rd_results.load(p), p) for p in sorted((site.parent / "kitti").glob("*.json"))]
-    (group,) = report.group(loaded)
-    titles = [t.title for t in report.tables_of(group)]
-    assert titles[0] == "Codecs and the lowest rates they reach"
-    assert "PSNR (dB) at equal rate, same images in every row" not in titles  # both codecs reach the same images
-    assert "Bjøntegaard differences in PSNR" in titles
-    own = report.tables_of(group)[1]
-    assert own.columns == ("0.02", "0.04", "0.06", "0.08", "0.10", "0.20", "0.40")
-    assert [c.text for c in own.rows[0].cells[:2]] == ["–", "12.42" if own.rows[0].labels == ("BPG",) else "11.42"]
-
-
-def test_no_results_give_a_page_of_published_numbers(tmp_path):
-    page = Page(report.build([], tmp_path / "report.html"))
-    assert "No results file was given" in page.text
-    assert "Published values only" in page.text
+    assert pages[0] == pages[1]  # and the same input gives the same page
+    made = Page(pages[0].decode())
+    assert list(made.sections) == ["how-to-read", "street_test_native", "provenance"]
+    assert not any("reproduced" in text for text in made.sections.values())
 
 
 def test_folders_of_figures_are_sections_with_tables_and_pictures(tmp_path):
     first, second = tmp_path / "Wang 2022", tmp_path / "more" / "Wang 2022"
     shown = [write_figure(first, "b_0.08"), write_figure(first, "a"), write_figure(second, "c", ".png")]
     path = report.build([], tmp_path / "report.html", published=False, figure_folders=[first, second])
-    page = Page(path)
-    assert [a["id"] for a in page.all("h2")] == [
-        "how-to-read",
-        "figures_wang_2022",
-        "figures_wang_2022_2",
-        "provenance",
-    ]
-    assert page.text.count("Figures: Wang 2022") == 4  # two headings, and the contents
-    text = path.read_text(encoding="utf-8")
-    assert all(tables.to_html(table) in text for table in shown)
-    assert text.index("Gains of a ") < text.index("Gains of b_0.08 ") < text.index("Gains of c ")
-    pictures = page.all("img")
-    assert [p["src"] for p in pictures[:2]] == ["data:image/svg+xml;base64," + base64.b64encode(SVG).decode()] * 2
-    png = base64.b64encode((second / "c.png").read_bytes()).decode()
-    assert pictures[2]["src"] == "data:image/png;base64," + png
-    assert pictures[0]["alt"] == "Gains of a & more: numbers in the table."
+    made = Page(path.read_text(encoding="utf-8"))
+    assert list(made.sections) == ["how-to-read", "figures_wang_2022", "figures_wang_2022_2", "provenance"]
+    assert made.text.count("Figures: Wang 2022") == 4  # two headings, and the contents
+    order = [made.text.index(table.title) for table in (shown[1], shown[0], shown[2])]
+    assert order == sorted(order)
 
 
-def test_folders_without_whole_figures_are_named(tmp_path):
-    def build(folder):
-        report.build([], tmp_path / "report.html", published=False, figure_folders=[folder])
-
-    with pytest.raises(report.FigureError, match="empty: holds no figure. Name the --out"):
-        build(tmp_path / "empty")
-    write_figure(tmp_path / "bare", "a", None)
-    with pytest.raises(report.FigureError, match=r"a\.json: has no picture of its name"):
-        build(tmp_path / "bare")
-    (tmp_path / "old").mkdir()
-    for content in ('{"metric": 1}', "{", '{"table": {"title": "t"}}', "[]"):
-        (tmp_path / "old" / "b.json").write_text(content)
-        with pytest.raises(report.FigureError, match=r"b\.json: holds no table of a figure"):
-            build(tmp_path / "old")
-    assert not (tmp_path / "report.html").exists()
-
-
-def test_a_broken_results_file_is_named(tmp_path):
-    (tmp_path / "bad.json").write_text("{")
-    with pytest.raises(rd_results.ResultError, match=r"bad\.json"):
+def test_bad_files_are_named_and_no_page_is_written(tmp_path):
+    for content, message in (("{", r"bad\.json: cannot be read"), ('{"models": [], "results": {}}', r"bad\.json")):
+        (tmp_path / "bad.json").write_text(content)
+        with pytest.raises(rd_results.ResultError, match=message):
+            report.build([tmp_path / "bad.json"], tmp_path / "report.html")
+    (tmp_path / "bad.json").write_text('{"lost": 1}')
+    with pytest.raises(rd_results.ResultError, match=r"bad\.json: lacks the key 'name'"):
         report.build([tmp_path / "bad.json"], tmp_path / "report.html")
+    with pytest.raises(ValueError, match="nowhere: is no folder"):
+        report.build([], tmp_path / "report.html", claim_folders=[tmp_path / "nowhere"])
     assert not (tmp_path / "report.html").exists()
 
 
 def test_the_command_writes_the_page_and_names_a_bad_file(site, tmp_path):
     def run(*args):
         command = [sys.executable, "-m", "eval.report", *args]
-        return subprocess.run(command, capture_output=True, text=True, check=False, cwd=report._TEMPLATE.parents[1])
+        return subprocess.run(command, capture_output=True, text=True, check=False, cwd=report_page.TEMPLATE.parents[1])
 
     out = tmp_path / "page.html"
     table = write_figure(tmp_path / "drawn", "a")
@@ -287,10 +261,12 @@ def test_the_command_writes_the_page_and_names_a_bad_file(site, tmp_path):
         f"--results={site.parent}/street/*.json", f"--figures={tmp_path / 'drawn'}", f"--out={out}", "--nopublished"
     )
     assert (done.returncode, done.stdout.strip()) == (0, str(out))
-    assert table.title in Page(out).text
-    failed = run(f"--results={tmp_path}/nothing.json", f"--out={out}")
+    assert table.title in Page(out.read_text(encoding="utf-8")).text
+    with Image.open(tmp_path / "figures" / "street_test_native_psnr-rgb.png") as plot:
+        assert plot.width > 500
+    failed = run(f"--results={site.parent}/street/*.json", f"--out={out}", f"--claims={tmp_path}/nothing")
     assert failed.returncode == 1
-    assert re.fullmatch(r"error: .*nothing\.json.*\n", failed.stderr)
+    assert re.fullmatch(r"error: .*nothing: is no folder.*\n", failed.stderr)
 
 
 # The page is opened in a frame, which can be as narrow as a telephone, and tells the outer page what it finds.
@@ -319,9 +295,9 @@ addEventListener("message", (e) => { document.querySelector("pre").textContent =
 
 @pytest.mark.browser
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: the page is checked as text only")
-@pytest.mark.parametrize("width", [390, 1200])
-def test_in_a_browser_every_picture_loads_and_nothing_overflows(site, page, tmp_path, width):
-    text = (site / "report.html").read_text(encoding="utf-8")
+@pytest.mark.parametrize(("width", "folds"), [(400, "open"), (700, "open"), (1200, "")])
+def test_in_a_browser_every_picture_loads_and_nothing_overflows(site, page, tmp_path, width, folds):
+    text = (site / "report.html").read_text(encoding="utf-8").replace("<details>", f"<details {folds}>")
     probed = text.replace("default-src 'none';", "default-src 'none'; script-src 'unsafe-inline';")
     assert probed != text
     (tmp_path / "page.html").write_text(probed.replace("</head>", PROBE + "</head>"), encoding="utf-8")
@@ -356,7 +332,3 @@ def test_in_a_browser_every_picture_loads_and_nothing_overflows(site, page, tmp_
         "overflow": 0,
         "wide": [],
     }
-
-
-def test_rates_of_the_report_hold_those_of_the_papers():
-    assert set(tables.RATES) <= set(report.RATES)

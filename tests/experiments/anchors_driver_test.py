@@ -140,6 +140,25 @@ def test_a_changed_configuration_is_measured_again_with_a_word(tmp_path, encodes
     assert path.read_bytes() == first
 
 
+def test_colours_are_measured_anew_and_then_kept(tmp_path, encodes, capsys):
+    (path,) = run(tmp_path)
+    plain = rd_results.load(path)
+    encodes.clear()
+    capsys.readouterr()
+    run(tmp_path, colour=True)
+    assert encodes
+    assert "colour was None, is True" in capsys.readouterr().err
+    found = rd_results.load(path)
+    assert found.meta == {**plain.meta, "colour": True}
+    assert {"ssim", "psnr-y", "lab-difference-00", "rgb-angle"} <= set(found.results) - set(plain.results)
+    assert {column: found.results[column] for column in plain.results} == plain.results
+    encodes.clear()
+    run(tmp_path, colour=True)
+    run(tmp_path)
+    assert encodes == []
+    assert rd_results.load(path) == plain
+
+
 def test_pictures_at_one_rate_for_images_spread_over_the_data(tmp_path):
     run(tmp_path, ["jpeg", "jpeg2000"], source=Pairs(((40, 56),) * 5), pictures=3, picture_bpp=2.5)
     folders = sorted((tmp_path / "pictures").iterdir())
@@ -242,7 +261,7 @@ def test_worker_processes_measure_the_same_and_keep_quiet(tmp_path):
     source = data.load("images", data_dir=str(folder))
     for path in driver.run(["jpeg", "jpeg2000"], source, NATIVE, [1, 2], tmp_path / "here", jobs=1):
         here, there = rd_results.load(path), rd_results.load(folder.parent / "out" / path.name)
-        assert there.meta == here.meta
+        assert there.meta == {**here.meta, "command": there.meta["command"]}  # here no driver was started
         assert there.meta["ms_ssim_window"] == 7
         assert [image.points.keys() for image in there.images] == [image.points.keys() for image in here.images]
         for image, other in zip(here.images, there.images):

@@ -79,6 +79,8 @@ def test_the_estimate_is_what_the_coders_count(model):
             total += bit_planes.AdaptiveCoder().bits(values[0], masks[name][0])
     assert float(out["bpp_estimated"][0]) == pytest.approx(total / (70 * 90), rel=1e-5)
     assert model.estimate(x) == pytest.approx(total / (70 * 90), rel=1e-5)
+    names = ("bpp_estimated", "bpp_raw", "p_mean")
+    assert model.estimates(x) == {name: pytest.approx(float(out[name][0]), rel=1e-5) for name in names}
 
 
 @pytest.mark.parametrize("size", [(1, 1), (33, 65), (128, 192)])
@@ -207,6 +209,28 @@ def test_a_context_is_learned_on_codes_that_stay_as_they_are(name):
     assert codec.identity != model.identity
     with pytest.raises(bitstream.ModelError):
         model.decompress(counted)
+
+
+def test_a_context_is_learned_for_a_model_of_the_same_settings():
+    codec = lively.make("multichannel", nu=2.0, steps_without_map=9, seed=3)
+    models.create("multichannel", "tiny", context="learned", nu=2.0).start_from(codec)
+    other = models.create("multichannel", "tiny", context="learned", chroma_mask=True)
+    with pytest.raises(ValueError, match="multichannel has chroma_mask False, nu 2.0, chroma_mask True, nu 1.0 was"):
+        other.start_from(codec)
+    models.create("multichannel", "tiny", chroma_mask=True).start_from(codec)  # which trains on
+
+
+def test_learning_a_context_keeps_what_batches_are_normalised_by():
+    model = models.create("multichannel", "tiny", batch_norm=True, context="learned")
+    averages = [v for v in model.weights if "moving" in v.name]
+    before = [v.numpy() for v in averages]
+    x = lively.picture(32, 32)[None]
+    trained, evaluated = (model(x, training=training) for training in (True, False))
+    for name in ("p", *model.codes, "x_hat"):
+        np.testing.assert_array_equal(trained[name], evaluated[name])
+    assert averages
+    for variable, value in zip(averages, before):
+        np.testing.assert_array_equal(variable, value)
 
 
 @pytest.mark.parametrize("name", NAMES)
