@@ -1,9 +1,11 @@
-# make reproduce   makes .venv if it is missing, measures on the built-in data, writes runs/reproduce/report.html
+# make reproduce   makes .venv if it is missing, measures the shipped weights of all papers on rendered streets with real
+#                  files, prints tables and claims, writes runs/reproduce/report.html; goes on where it was stopped
 # make test        makes .venv if it is missing, runs the test suite
 # make lint        checks style
 # make clean       removes .venv and what Python left behind; runs/ stays
 #
-# PYTHON=/path/to/python3.11 chooses the interpreter that .venv is made with; DATA=DIR adds KITTI images.
+# PYTHON=/path/to/python3.11 chooses the interpreter that .venv is made with; DATA=DIR adds the
+# KITTI images that lie somewhere in DIR.
 
 RUN = .venv/bin/python
 

@@ -149,7 +149,8 @@ def run(codecs, source, protocol, targets, workdir, jobs=None, pictures=0, pictu
     for codec in usable:
         parts = [_read_json(_part(work, codec, index)) for index in range(len(source))]
         results[codec.name] = anchor_points.result(codec, configurations[codec.name], targets, parts)
-        results[codec.name].meta["command"] = common.command(workdir=None, codecs=codec.name)
+        others = {} if codec.name == "avif" else {"avif_speed": None}
+        results[codec.name].meta["command"] = common.command(workdir=None, codecs=codec.name, **others)
         paths.append(workdir / f"{codec.name}.json")
         rd_results.save(results[codec.name], paths[-1])
     title = f"{source.name} {source.split}, protocol {protocol.name}, {len(source)} images"

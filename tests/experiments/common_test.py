@@ -124,3 +124,43 @@ def test_a_table_that_is_no_terminals_is_printed_whole(capsys):
     shown = capsys.readouterr().out
     assert all(heading in shown for heading in columns)
     assert note in " ".join(shown.split())
+
+
+COMMAND = """
+import sys, types
+from absl import flags
+from experiments import common
+
+common.define_data_flags()
+with common.flag_group("Run"):
+    flags.DEFINE_string("workdir", None, "A place.")
+    flags.DEFINE_string("out", None, "Another.")
+    flags.DEFINE_list("bpp", None, "Rates.")
+    flags.DEFINE_bool("colour", False, "Switch.")
+common._parse_flags(sys.argv)
+print(common.command())
+sys.modules["__main__"].__spec__ = types.SimpleNamespace(name="experiments.mine")
+print(common.command())
+print(common.command(workdir=None, bpp=3))
+"""
+
+
+def test_a_command_is_kept_without_places_of_this_machine():
+    given = ("--colour", "--bpp=1,2", "--out=/there", "--workdir=/here/run", "--data_dir=relative", "--nopartial")
+    result = subprocess.run(
+        [sys.executable, "-c", COMMAND, *given, "--verbosity=1"], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    start = "python -m experiments.mine --data_dir=DIR --nopartial"
+    assert result.stdout.splitlines() == [
+        "None",  # no driver was started
+        f"{start} --workdir=RUN --bpp=1,2 --colour",
+        f"{start} --bpp=3 --colour",
+    ]
+
+
+def test_shipped_weights_and_relative_runs_stay_in_a_kept_command():
+    for name in ("dsin-kitti-small-0.08,dsin-kitti-small-0.24", "runs/mine"):
+        result = subprocess.run(
+            [sys.executable, "-c", COMMAND, f"--workdir={name}"], cwd=ROOT, capture_output=True, text=True, timeout=60
+        )
+        assert result.stdout.splitlines()[1] == f"python -m experiments.mine --workdir={name}"
