@@ -111,7 +111,7 @@ def _not_done(steps, folder):
 def _do(step, folder, aside, processes):
     """Runs a step; how it failed, or None. `aside`: on one core, and what it says goes to a file."""
     log = folder / "logs" / f"{_as_name(step.name)}.txt"
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"}
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     if aside:
         environment.update(dict.fromkeys(("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), "1"))
     if not aside:

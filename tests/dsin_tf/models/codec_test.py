@@ -154,7 +154,7 @@ def test_metrics_are_means_over_images_that_reset(model):
     terms = model.rate_distortion(batch, model(batch))
     for image in batch:
         result = model.test_step(image[None])
-    assert set(result) == {"loss", "bpp", "psnr"}
+    assert set(result) >= {"loss", "bpp", "psnr"}
     for name, value in result.items():
         assert float(value) == pytest.approx(float(np.mean(terms[name])), rel=1e-4)
     model.reset_metrics()
