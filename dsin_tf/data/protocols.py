@@ -80,10 +80,11 @@ class Protocol:
         """Raises images.ImageError for an image of this size when the protocol cannot take it."""
         crop = self.train_crop if training and self.resized is None else self.evaluation_crop
         if crop is not None and (height < crop[0] or width < crop[1]):
+            way_out = "Use protocol 'native' for images that are small or prepared already, or larger images."
             raise images.ImageError(
                 f"The image is {height}x{width} (height x width), protocol {self.name!r} cuts {crop[0]}x{crop[1]} "
-                f"out of it{' for training' if training else ''}. Use protocol 'native' for images that are small or "
-                "prepared already, or larger images."
+                f"out of it{' for training' if training else ''}. "
+                + ("Take a smaller crop, or larger images." if self.name == "native" else way_out)
             )
 
     def train_size(self):

@@ -185,7 +185,7 @@ class TensorBoard(_OnClock):
     """Writes scalars at each row, and at each validation strips of x, x_hat and y."""
 
     def __init__(self, clock, folder, schedule, pictures):
-        """`pictures` are a few batches of one image: x, or (x, y), `uint8 [1, H, W, 3]`."""
+        """`pictures` are a few batches of one image: x, (x, y) or (x, references ...), `uint8 [1, H, W, 3]`."""
         super().__init__(clock)
         _forget_later_events(folder, clock.step)
         self._writer = tf.summary.create_file_writer(str(folder))
@@ -202,7 +202,9 @@ class TensorBoard(_OnClock):
         self.on_row(logs)
         with self._writer.as_default(step=self.clock.step):
             for k, item in enumerate(self._pictures):
-                tf.summary.image(f"x, x_hat{', y' if isinstance(item, tuple) else ''}/{k}", strip(self.model, item))
+                others = len(item) - 1 if isinstance(item, tuple) else 0
+                shown = ("x, x_hat", "x, x_hat, y", "x, x_hat, references")[min(others, 2)]
+                tf.summary.image(f"{shown}/{k}", strip(self.model, item))
         self._writer.flush()
 
     def close(self):
@@ -253,11 +255,11 @@ class ProgressBar(_OnClock):
 
 
 def strip(model, item):
-    """x, x_hat and, where the item has one, y in one picture: one above the other if they are wide, else side by side.
+    """x, x_hat and what else the item has in one picture: one above the other if they are wide, else side by side.
 
     Args:
       model: gives a dict with `x_hat`.
-      item: x or (x, y), `uint8 [1, H, W, 3]`.
+      item: x, (x, y) or (x, references ...), `uint8 [1, H, W, 3]`.
 
     Returns:
       `uint8 [1, H', W', 3]`.

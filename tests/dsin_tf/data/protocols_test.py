@@ -69,6 +69,12 @@ def test_too_small_image_is_refused_with_both_sizes(name, size):
         protocols.get(name).evaluate(np.zeros((*size, 3), np.uint8))
 
 
+def test_native_asks_for_a_smaller_crop_where_a_picture_has_none_of_its_size():
+    native = dataclasses.replace(protocols.get("native"), train_crop=(128, 256))
+    with pytest.raises(images.ImageError, match="100x300.*128x256 out of it for training. Take a smaller crop"):
+        native.prepare(np.zeros((100, 300, 3), np.uint8))
+
+
 def test_dsin_trains_on_images_too_narrow_to_be_evaluated():
     protocols.get("dsin").check_size(320, 960, training=True)
     with pytest.raises(images.ImageError, match="320x959.*320x960 out of it for training"):
