@@ -29,25 +29,35 @@ def define_flags():
 
 
 def main(argv):
-    if len(argv) > 1:
-        raise app.UsageError(f"Unexpected argument {argv[1]!r}; every setting is a flag (--name=value).")
-    size = tuple(int(side) for side in flags.FLAGS.size.split("x"))
-    x = data.load("street", "test", size=size, limit=1).read_x(0)
+    x = picture(argv)
     print(f"{flags.FLAGS.size}, {os.cpu_count()} processors")
     columns = ("bpp", "encode s", "decode s", "hyper ms", "float ms", "more bits")
     print(f"{'model':12}{'N':>5}" + "".join(f"{column:>11}" for column in columns))
     for name in flags.FLAGS.models if flags.FLAGS.workdir is None else [None]:
-        if name is None:
-            model = models.load(flags.FLAGS.workdir)
-        else:
-            model = models.create(name, "paper", filters=flags.FLAGS.filters)
-            model.prepare_for_coding()
+        model = trained_or_untrained(name, filters=flags.FLAGS.filters)
         found = measure(model, x, flags.FLAGS.repeats)
         numbers = [f"{found['bpp']:.4f}", f"{found['encode']:.3f}", f"{found['decode']:.3f}"]
         if "hyper" in found:
             numbers += [f"{1e3 * found['hyper']:.1f}", f"{1e3 * found['float']:.1f}", f"{100 * found['more']:+.3f} %"]
         numbers += ["–"] * (len(columns) - len(numbers))
         print(f"{model.name:12}{model.settings['filters']:5}" + "".join(f"{n:>11}" for n in numbers), flush=True)
+
+
+def picture(argv):
+    """The rendered picture, uint8 `[H, W, 3]` of --size, that is coded."""
+    if len(argv) > 1:
+        raise app.UsageError(f"Unexpected argument {argv[1]!r}; every setting is a flag (--name=value).")
+    size = tuple(int(side) for side in flags.FLAGS.size.split("x"))
+    return data.load("street", "test", size=size, limit=1).read_x(0)
+
+
+def trained_or_untrained(name, **settings):
+    """The model in --workdir, or else an untrained one of preset paper, ready to code."""
+    if flags.FLAGS.workdir is not None:
+        return models.load(flags.FLAGS.workdir)
+    model = models.create(name, "paper", **settings)
+    model.prepare_for_coding()
+    return model
 
 
 def measure(model, x, repeats):

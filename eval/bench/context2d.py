@@ -15,7 +15,6 @@ import os
 import numpy as np
 from absl import app, flags
 
-from dsin_tf import data, models
 from dsin_tf.models import lee2019
 from eval.bench import coding
 
@@ -29,22 +28,14 @@ def define_flags():
 
 
 def main(argv):
-    if len(argv) > 1:
-        raise app.UsageError(f"Unexpected argument {argv[1]!r}; every setting is a flag (--name=value).")
-    size = tuple(int(side) for side in flags.FLAGS.size.split("x"))
-    x = data.load("street", "test", size=size, limit=1).read_x(0)
-    if flags.FLAGS.workdir is None:
-        model = models.create("lee2019", "paper", context=flags.FLAGS.context)
-        model.prepare_for_coding()
-    else:
-        model = models.load(flags.FLAGS.workdir)
+    x, model = coding.picture(argv), coding.trained_or_untrained("lee2019", context=flags.FLAGS.context)
     found = measure(model, x, flags.FLAGS.repeats)
     name = "-".join(filter(None, (model.name, model.variant)))
     print(f"{name}, {flags.FLAGS.size}, {found['latents']} latents, {os.cpu_count()} processors")
     print(f"encode      {found['encode']:6.2f} s    analysis   {found['analysis']:6.2f} s")
     print(f"decode      {found['decode']:6.2f} s    synthesis  {found['synthesis']:6.2f} s")
     print(f"estimate    {found['float']:6.2f} s    {100 * found['other_means']:.2f} % other means")
-    pixels = size[0] * size[1]
+    pixels = x[..., 0].size
     more = 100 * (found["payload"] / found["estimate"] - 1)
     print(f"estimate    {found['estimate'] / pixels:.5f} bpp")
     print(f"payload     {found['payload'] / pixels:.5f} bpp    {more:+.3f} %")

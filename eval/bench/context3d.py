@@ -15,7 +15,6 @@ import numpy as np
 import tensorflow as tf
 from absl import app, flags
 
-from dsin_tf import data, models
 from eval.bench import coding
 
 
@@ -27,20 +26,12 @@ def define_flags():
 
 
 def main(argv):
-    if len(argv) > 1:
-        raise app.UsageError(f"Unexpected argument {argv[1]!r}; every setting is a flag (--name=value).")
-    size = tuple(int(side) for side in flags.FLAGS.size.split("x"))
-    x = data.load("street", "test", size=size, limit=1).read_x(0)
-    if flags.FLAGS.workdir is None:
-        model = models.create("cpm", "paper")
-        model.prepare_for_coding()
-    else:
-        model = models.load(flags.FLAGS.workdir)
+    x, model = coding.picture(argv), coding.trained_or_untrained("cpm")
     found = measure(model, x, flags.FLAGS.repeats)
     print(f"{model.name}, {flags.FLAGS.size}, {found['symbols']} symbols, {os.cpu_count()} processors")
     print(f"encode    {found['encode']:6.2f} s    analysis  {found['analysis']:6.2f} s")
     print(f"decode    {found['decode']:6.2f} s    synthesis {found['synthesis']:6.2f} s")
-    pixels = size[0] * size[1]
+    pixels = x[..., 0].size
     estimate = found["estimate"]
     print(f"estimate  {estimate / pixels:.5f} bpp")
     for name in ("integers", "payload"):

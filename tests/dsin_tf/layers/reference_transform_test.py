@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dsin_tf import layers
+from tests.dsin_tf.layers import moved
+from tests.dsin_tf.layers.moved import MEAN, STD
 
-MEAN = np.array([93.70454143384742, 98.28243432206516, 94.84678088809876])
-STD = np.array([73.56493292844912, 75.88547006820752, 76.74838442810665])
 PATCH = (5, 4)
 
 
@@ -22,17 +22,9 @@ def transform(**settings):
     return layers.ReferenceTransform(**{"patch_size": PATCH, **settings})
 
 
-def pictures(height, width, seed=0, count=1, noise=10.0):
-    """x_dec, y_dec, y: smooth shapes, y moved by (2, -3), darker and of less contrast; some noise."""
-    rng = np.random.default_rng(seed)
-    rows, columns = np.mgrid[: height + 4, : width + 6]
-    found = []
-    for _ in range(count):
-        waves = [np.cos(a * rows + b * columns + c) for a, b, c in rng.uniform(0.1, 0.9, (5, 3))]
-        scene = 115 + 25 * np.einsum("khw,kc->hwc", waves, rng.uniform(-0.5, 1.5, (5, 3)))
-        x, y = scene[2 : height + 2, :width], 0.7 * scene[:height, 3 : width + 3] + 15
-        found.append([np.clip(view + noise * rng.standard_normal(view.shape), 0, 255) for view in (x, y, y)])
-    return [np.stack(images).astype(np.float32) for images in zip(*found)]
+def pictures(height, width, count=1, noise=10.0):
+    """x_dec, y_dec and a darker y of less contrast; see `moved.pictures`."""
+    return moved.pictures(height, width, count=count, noise=noise, contrast=0.7, brightness=15)
 
 
 def cuts(height, width, match):

@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 
 from dsin_tf import color, layers
 from dsin_tf.layers import si_search
+from tests.dsin_tf.layers.moved import MEAN, STD, pictures
 
-MEAN = np.array([93.70454143384742, 98.28243432206516, 94.84678088809876])
-STD = np.array([73.56493292844912, 75.88547006820752, 76.74838442810665])
 SMALL = (5, 4)
 
 
@@ -20,19 +19,6 @@ SMALL = (5, 4)
 def finder(**settings):
     """One of each kind: each builds its graph once."""
     return layers.SIFinder(**{"patch_size": SMALL, **settings})
-
-
-def pictures(height, width, seed=0, count=1, noise=6.0):
-    """x_dec, y_dec, y: smooth shapes, y moved by (2, -3), some noise; float32 `[count, height, width, 3]`."""
-    rng = np.random.default_rng(seed)
-    rows, columns = np.mgrid[: height + 4, : width + 6]
-    found = []
-    for _ in range(count):
-        waves = [np.cos(a * rows + b * columns + c) for a, b, c in rng.uniform(0.1, 0.9, (5, 3))]
-        scene = 115 + 25 * np.einsum("khw,kc->hwc", waves, rng.uniform(-0.5, 1.5, (5, 3)))
-        views = [scene[2 : height + 2, :width], scene[:height, 3 : width + 3], scene[:height, 3 : width + 3]]
-        found.append([np.clip(view + noise * rng.standard_normal(view.shape), 0, 255) for view in views])
-    return [np.stack(images).astype(np.float32) for images in zip(*found)]
 
 
 def transformed(image):
