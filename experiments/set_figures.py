@@ -47,7 +47,8 @@ class Measured:
 
     @property
     def title(self):
-        return f"{self.group.heading}, {len(self.set_sizes)} sets of {_span(self.set_sizes)}"
+        count = len(self.set_sizes)
+        return f"{self.group.heading}, {count} {'set' if count == 1 else 'sets'} of {_span(self.set_sizes)}"
 
     def trained(self, methods):
         """A sentence on how many steps the models of these methods were trained."""

@@ -9,7 +9,7 @@
     model = dsin_tf.models.load("runs/mine")        # in another process: the same identity, the same bytes
 
 A preset is a dict of constructor arguments in the model's file: `paper` as published, `small` for two CPU cores,
-`tiny` for tests.
+`tiny` for tests. A model from outside the package joins in with `register`.
 """
 
 import importlib
@@ -17,7 +17,7 @@ import inspect
 
 from dsin_tf.models.storage import load_weights, read_settings, round_to_half, save
 
-__all__ = ["create", "load", "names", "presets", "round_to_half", "save"]
+__all__ = ["create", "load", "names", "presets", "register", "round_to_half", "save"]
 
 # Name -> module, class.
 _CLASSES = {
@@ -34,10 +34,30 @@ _CLASSES = {
     "ndic_cam": ("ndic_cam", "NDICCam"),
 }
 
+_REGISTERED = {}  # Name -> class, presets; of models from outside.
+
+
+def register(model_class, presets):
+    """Makes `create` and `load` know a model from outside, by its `model_name` or its class's name in small letters.
+
+    It lasts as long as the process. Registering a model again, as a notebook does, replaces it.
+
+    Args:
+      model_class: a subclass of `codec.Codec`; its constructor takes what its `settings` are.
+      presets: `{preset: constructor arguments}`.
+
+    Raises:
+      ValueError: the name is that of a model of the package.
+    """
+    name = model_class.model_name or model_class.__name__.lower()
+    if name in _CLASSES:
+        raise ValueError(f"{name!r} is a model of the package. Give {model_class.__name__} a model_name of its own.")
+    _REGISTERED[name] = model_class, presets
+
 
 def names():
     """The names that `create` takes."""
-    return tuple(_CLASSES)
+    return (*_CLASSES, *_REGISTERED)
 
 
 def presets(name):
@@ -46,7 +66,7 @@ def presets(name):
     Raises:
       ValueError: there is no such model.
     """
-    return {preset: dict(settings) for preset, settings in _module(name).PRESETS.items()}
+    return {preset: dict(settings) for preset, settings in _find(name)[1].items()}
 
 
 def create(name, preset="paper", **overrides):
@@ -66,7 +86,7 @@ def create(name, preset="paper", **overrides):
     known = presets(name)
     if preset not in known:
         raise ValueError(f"{name} has no preset {preset!r}; it has: {', '.join(known)}.")
-    model_class = getattr(_module(name), _CLASSES[name][1])
+    model_class, _ = _find(name)
     takes = list(inspect.signature(model_class).parameters)
     for override in overrides:
         if override not in takes:
@@ -90,7 +110,11 @@ def load(directory):
     return model
 
 
-def _module(name):
+def _find(name):
+    """A model's class and presets."""
+    if name in _REGISTERED:
+        return _REGISTERED[name]
     if name not in _CLASSES:
-        raise ValueError(f"There is no model {name!r}; the names are: {', '.join(names())}.")
-    return importlib.import_module(f"{__name__}.{_CLASSES[name][0]}")
+        raise ValueError(f"There is no model {name!r}; the names are: {', '.join(names())}, and those you register.")
+    module = importlib.import_module(f"{__name__}.{_CLASSES[name][0]}")
+    return getattr(module, _CLASSES[name][1]), module.PRESETS
