@@ -47,6 +47,8 @@ TINY_TRAINING = {
 }
 
 _MODEL_FILES = ("config.json", "model.json")
+# Settings of models that say how training goes, not what is trained: rates of a sweep may begin from one another.
+_SCHEDULE = ("steps_without_map",)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -627,7 +629,8 @@ def evaluate(
         model = load(folder, weights)
         setting, value = _rate_setting(model.settings)
         about = {setting: value, "step": int(model.step)}
-        unswept = {"preset": model.preset, **{key: v for key, v in model.settings.items() if key != setting}}
+        swept = (setting, *_SCHEDULE)
+        unswept = {"preset": model.preset, **{key: v for key, v in model.settings.items() if key not in swept}}
         configuration = training.Run(folder).configuration()
         if configuration:
             unswept["trained on"] = "{name} {split}".format(**configuration["data"]["train"])

@@ -59,10 +59,11 @@ def save(name, folder, level=0.0, **settings):
 
 @pytest.fixture(scope="module")
 def sweep(tmp_path_factory):
-    """The folder of two models, evaluated."""
+    """The folder of two models, evaluated; the second one began from the first, so that all of it was with map."""
     folder = tmp_path_factory.mktemp("runs") / "fusion"
-    for weight, level in zip(WEIGHTS, (0, -1)):
-        save("multichannel", folder / f"rate_weight_{weight:g}", level, rate_weight=weight)
+    for weight, level, without in zip(WEIGHTS, (0, -1), (2, 0)):
+        place = folder / f"rate_weight_{weight:g}"
+        save("multichannel", place, level, rate_weight=weight, steps_without_map=without)
     codec_driver.evaluate(folder, TEST, NATIVE, LABELS, pictures=1, colour=True)
     return folder
 
@@ -126,6 +127,12 @@ def test_results_have_every_rate(sweep):
         assert point["bpp-raw"] == pytest.approx(raw / pixels)
         p, _ = model.encode(model.normalize(TEST.read(index)[None]))
         assert point["map-share"] == pytest.approx(p.numpy().mean(), rel=1e-5)
+
+
+def test_a_sweep_is_one_model_however_its_trainings_began(sweep):
+    settings = rd_results.load(sweep / "results.json").meta["settings"]
+    assert settings["nu"] == 1
+    assert "steps_without_map" not in settings
 
 
 def test_the_table_shows_rates_and_colours(sweep):
