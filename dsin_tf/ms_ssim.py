@@ -6,8 +6,10 @@ mean SSIM of the coarsest, clipped at 0 and raised to the scale's weight, are mu
 over channels. Scales are made by 2x2 averaging.
 
 The value is that of `tf.image.ssim_multiscale` (to float32 accuracy). What differs is that the Gaussian is
-applied as two one-dimensional filters, several times faster on a CPU, and that gradients stay finite where a
-term is clipped at 0, where `tf.image.ssim_multiscale` gives NaN.
+applied as two one-dimensional filters, several times faster on a CPU, and the gradient where a term is clipped
+at 0: `tf.image.ssim_multiscale` gives NaN there. Zero would be correct, and of no use: a network that begins with a
+colour inverted, as DSIN's does with its random last layer, would never turn it round. Ours is that of terms of
+`_FLOOR`, which points towards a positive term.
 
 Odd sides: the last row or column is repeated before averaging, as in the usual implementations (and in the one
 behind DSIN's figures). NDIC's reference code pads with one row of zeros on both sides instead and counts the
@@ -20,9 +22,7 @@ import tensorflow as tf
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # finest scale first
 
 _K1, _K2 = 0.01, 0.03
-# A mean term in (0, _TINY) counts as _TINY. Its power's derivative is then at most 0.0448 * _TINY^-0.955, about
-# 1e10, which float32 holds; images whose terms are that small without being negative do not occur.
-_TINY = 1e-12
+_FLOOR = 0.01  # smaller mean terms have the gradient of this one, for that of a power grows beyond bounds at 0; ours
 
 
 def ms_ssim(x, x_hat, max_val, window=11, sigma=1.5, weights=WEIGHTS):
@@ -52,16 +52,16 @@ def ms_ssim_per_channel(x, x_hat, max_val, window=11, sigma=1.5, weights=WEIGHTS
     x, x_hat = _checked(x, x_hat)
     _refuse_small(x, window, len(weights))
     kernel = _gaussian(window, sigma)
-    result = 1.0
-    for scale, weight in enumerate(weights):
+    terms = []
+    for scale in range(len(weights)):
         if scale > 0:
             # "SAME" averages over the pixels that are there, which is what repeating the last row would give.
             x, x_hat = (tf.nn.avg_pool2d(image, 2, 2, "SAME") for image in (x, x_hat))
         luminance, contrast_structure = _ssim_terms(x, x_hat, max_val, kernel)
         is_coarsest = scale == len(weights) - 1
         term = luminance * contrast_structure if is_coarsest else contrast_structure
-        result *= _clipped_power(tf.reduce_mean(term, axis=[1, 2]), weight)
-    return result
+        terms.append(tf.reduce_mean(term, axis=[1, 2]))
+    return _product_of_powers(terms, weights)
 
 
 def smallest_side(window=11, scales=5):
@@ -130,6 +130,10 @@ def _filter(maps, kernel):
     return tf.nn.depthwise_conv2d(maps, tf.transpose(column, [1, 0, 2, 3]), [1, 1, 1, 1], "VALID")
 
 
-def _clipped_power(term, exponent):
-    """max(term, 0) ** exponent, with gradient 0 instead of infinity times 0 where the term is clipped."""
-    return tf.where(term > 0, tf.maximum(term, _TINY) ** exponent, tf.zeros_like(term))
+def _product_of_powers(terms, exponents):
+    """The product of max(term, 0) ** exponent, with the gradient of one whose terms are at least `_FLOOR`."""
+    value = sloping = 1.0
+    for term, exponent in zip(terms, exponents):
+        value *= tf.maximum(term, 0) ** exponent
+        sloping *= (term + tf.stop_gradient(tf.maximum(term, _FLOOR) - term)) ** exponent
+    return sloping + tf.stop_gradient(value - sloping)

@@ -3,18 +3,23 @@
 Every function takes two `uint8 [H, W, 3]` arrays, original first, and returns a float. All raise
 `dsin_tf.images.ImageError` unless both are such arrays of one shape.
 
-| function         | measures                                                   | equal images | better |
-|------------------|------------------------------------------------------------|--------------|--------|
-| `mse`            | squared error over R, G and B                              | 0            | lower  |
-| `psnr`           | the same in dB                                             | inf          | higher |
-| `psnr_y`         | squared error of luma in dB                                | inf          | higher |
-| `ssim`           | structure of luma at one scale                             | 1            | higher |
-| `ms_ssim`        | structure of R, G and B at five scales                     | 1            | higher |
-| `ms_ssim_dsin`   | what DSIN's released evaluation calls MS-SSIM (see there)  | 1            | higher |
-| `cmssim`         | structure of L*, a* and b* at five scales (ours)           | 1            | higher |
-| `lab_difference` | CIE colour difference, or error of L*, a* and b*           | 0            | lower  |
-| `rgb_angle`      | change of hue and saturation in degrees, blind to gain     | 0            | lower  |
-| `patch_pearson`  | correlation of RGB values inside patches                   | 1            | higher |
+| function             | measures                                                   | equal images | better |
+|----------------------|------------------------------------------------------------|--------------|--------|
+| `mse`                | squared error over R, G and B                              | 0            | lower  |
+| `psnr`               | the same in dB                                             | inf          | higher |
+| `psnr_y`             | squared error of luma in dB                                | inf          | higher |
+| `ssim`               | structure of luma at one scale                             | 1            | higher |
+| `ms_ssim`            | structure of R, G and B at five scales                     | 1            | higher |
+| `ms_ssim_dsin`       | what DSIN's released evaluation calls MS-SSIM (see there)  | 1            | higher |
+| `cmssim`             | structure of L*, a* and b* at five scales (ours)           | 1            | higher |
+| `lab_difference`     | CIE colour difference, or error of L*, a* and b*           | 0            | lower  |
+| `rgb_angle`          | change of hue and saturation in degrees, blind to gain     | 0            | lower  |
+| `patch_pearson`      | correlation of RGB values inside patches                   | 1            | higher |
+| `colour_correlation` | correlation of Cb and of Cr                                | 1            | higher |
+| `coarse_correlation` | correlation of luma's means over blocks                    | 1            | higher |
+| `fine_correlation`   | correlation of what luma has besides                       | 1            | higher |
+
+Of a plane of one value every correlation is 0, of equal images, too.
 
 TensorFlow is imported by the first call of `ms_ssim` or `cmssim` only.
 """
@@ -33,6 +38,7 @@ _C1, _C2 = (0.01 * _PEAK) ** 2, (0.03 * _PEAK) ** 2
 # The next two are those of dsin_tf.ms_ssim, which is not imported here because it imports TensorFlow.
 MS_SSIM_SIDES = {11: 161, 7: 97}  # window: pixels that either side must have
 _SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+_SINGLE = 1e-6  # grey levels; values that differ less than that differ by rounding
 
 
 def mse(x, x_hat):
@@ -206,6 +212,51 @@ def patch_pearson(x, x_hat, patch_size=(20, 24)):
             "was expected. Measure other images, or smaller patches."
         )
     return float(np.mean(np.sum(np.prod(both[:, usable], axis=0), axis=1) / np.sqrt(power[usable])))
+
+
+def colour_correlation(x, x_hat):
+    """Pearson's coefficient of Cb (JFIF) in the one image with that in the other, the mean of it and of that of Cr."""
+    _check_pair(x, x_hat)
+    (_, cb, cr), (_, cb_hat, cr_hat) = (np.moveaxis(color.rgb_to_ycbcr(image), -1, 0) for image in (x, x_hat))
+    return (_correlation(cb, cb_hat) + _correlation(cr, cr_hat)) / 2
+
+
+def coarse_correlation(x, x_hat, block=16):
+    """Pearson's coefficient of what is large in two images: luma's means over blocks of `block` pixels a side.
+
+    Blocks begin at the upper left corner; what is left of the sides is left out.
+
+    Raises:
+      images.ImageError: also where no block is left.
+    """
+    return _correlation(*(means for means, _ in _in_blocks(x, x_hat, block)))
+
+
+def fine_correlation(x, x_hat, block=16):
+    """The same of their details: what luma has in each pixel besides its block's mean."""
+    return _correlation(*(rest for _, rest in _in_blocks(x, x_hat, block)))
+
+
+def _in_blocks(x, x_hat, block):
+    """For each of two images the means over blocks of luma, and luma less these."""
+    _check_pair(x, x_hat)
+    rows, columns = x.shape[0] // block, x.shape[1] // block
+    if not rows * columns:
+        raise images.ImageError(
+            f"Images of {x.shape[0]}x{x.shape[1]} pixels hold no block of {block}x{block}; one was expected. Measure "
+            "larger images, or smaller blocks."
+        )
+    for image in (x, x_hat):
+        luma = _luma(image[: rows * block, : columns * block]).reshape(rows, block, columns, block)
+        means = luma.mean(axis=(1, 3), keepdims=True)
+        yield means, luma - means
+
+
+def _correlation(one, other):
+    """Pearson's coefficient of all values, 0 where one of the two has a single value."""
+    if min(one.std(), other.std()) < _SINGLE:
+        return 0.0
+    return float(np.corrcoef(one.ravel(), other.ravel())[0, 1])
 
 
 def _check_pair(x, x_hat):

@@ -8,7 +8,7 @@
      6, 10  picture strips at about equal rate, without (6) and with (10) SI-Finder's mask
      7      for each image the correlation of x and y_syn, and what side information gains in MS-SSIM
      8      as 5: SI-Finder with and without mask
-     9      y_syn as it is found with and without mask
+     9      y_syn as it is found with and without mask; its numbers also where y itself is searched in place of y_dec
     11      as 5: what SI-Net gets, y_syn or y or nothing
     match   not in the paper: how far off SI-Finder's choice is on Street, whose disparity is known, at each rate
 
@@ -38,6 +38,7 @@ _STRIPS = {
     "10": ("dsin", "cpm", "bpg", "jpeg2000"),
 }
 _MASKS = {True: "with mask", False: "without mask"}
+_IN_Y = "with mask, in y itself"
 _SEARCH_COLOURS = {True: ("#000000", "o"), False: ("#E69F00", "d")}
 
 
@@ -180,11 +181,13 @@ def _evaluated(folder, source, protocol):
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# Figure 9: y_syn with and without mask.
+# Figure 9: y_syn with and without mask, and of a search in y itself.
 
 
 def compare_side_images(workdir, source, protocol, count, weights="best"):
-    """y_syn of every image as it is found with and without mask, and pictures of some.
+    """y_syn of every image as it is found in y_dec, with and without mask, and in y, and pictures of the first two.
+
+    Its patches are taken out of y whatever is searched.
 
     Args:
       workdir: run directory of a model with y_syn.
@@ -198,35 +201,30 @@ def compare_side_images(workdir, source, protocol, count, weights="best"):
     model = _searching(workdir, weights)
     finders = {mask: _finder(model, mask) for mask in _MASKS}
     drawn = kept_pictures.folders(source, ".", count)
-    measured, pictures = {mask: [] for mask in _MASKS}, {}
+    measured, pictures = {label: [] for label in (*_MASKS.values(), _IN_Y)}, {}
     with common.progress("searching", len(source)) as advance:
         for index, name in enumerate(source.names):
             x, y = map(protocol.evaluate, source.read(index))
             out = model((x[None], y[None]), training=False)
+            searches = {**{label: (mask, out["y_dec"]) for mask, label in _MASKS.items()}, _IN_Y: (True, y[None])}
             found = {
-                mask: figure_files.as_image(finder(out["x_dec"], out["y_dec"], y[None])[0])
-                for mask, finder in finders.items()
+                label: figure_files.as_image(finders[mask](out["x_dec"], searched, y[None])[0])
+                for label, (mask, searched) in searches.items()
             }
-            for mask, y_syn in found.items():
+            for label, y_syn in found.items():
                 pearson = metrics.patch_pearson(x, y_syn, model.settings["patch_size"])
-                measured[mask].append({"image": name, "pearson": pearson, "psnr": metrics.psnr(x, y_syn)})
+                measured[label].append({"image": name, "pearson": pearson, "psnr": metrics.psnr(x, y_syn)})
             if index in drawn:
-                pictures[drawn[index].name] = {
-                    "x": x,
-                    "y": y,
-                    **{f"y_syn {_MASKS[mask]}": y_syn for mask, y_syn in found.items()},
-                }
+                shown = {f"y_syn {label}": found[label] for label in _MASKS.values()}
+                pictures[drawn[index].name] = {"x": x, "y": y, **shown}
             advance(note=name)
     rows = []
-    for mask, label in _MASKS.items():
-        pearson, psnr = (float(np.mean([row[key] for row in measured[mask]])) for key in ("pearson", "psnr"))
+    for label, of_label in measured.items():
+        pearson, psnr = (float(np.mean([row[key] for row in of_label])) for key in ("pearson", "psnr"))
         rows.append(tables.Row((label,), (tables.Cell(pearson, 4), tables.Cell(psnr, 2))))
     title = f"x and y_syn, means over {len(source)} images"
     table = tables.Table(title, ("y_syn",), ("correlation", "PSNR (dB)"), tuple(rows))
-    content = {
-        **figure_files.measured_on(source, protocol, model),
-        **{_MASKS[mask]: found for mask, found in measured.items()},
-    }
+    content = {**figure_files.measured_on(source, protocol, model), **measured}
     return [
         figure_files.Made(f"fig9_{figure_files.as_name(name)}", content, table, _side_by_side(name, shown))
         for name, shown in pictures.items()

@@ -9,7 +9,8 @@
     curves      PSNR and MS-SSIM over the rate, of each data set, beside the published curves of its kind
     visual      pictures beside those of Ballé 2018 and DSIN, with the rates that the authors quote for theirs
     alpha_beta  what the weights of the loss do: rate and quality, and what is decoded from the common information w
-                alone, from the private v_x alone, and from both
+                alone, from the private v_x alone, and from both; its JSON says of each how its colours, what is large
+                in it and its details correlate with those of x
     bd          Bjøntegaard differences in rate of every pair of codecs, measured and published
 
 Each writes its numbers as JSON and CSV, and the picture as PNG and SVG, into --out. For curves and bd evaluate the runs
@@ -27,7 +28,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from dsin_tf import data
-from eval import anchor_points, curves, figures, published_numbers, rd_results, report, tables
+from eval import anchor_points, curves, figures, metrics, published_numbers, rd_results, report, tables
 from experiments import codec_driver, common, dsin, figure_files, kept_pictures, ndic
 
 _LEARNED = ("ndic_cam", "ndic_balle2018", "ndic_balle2017", "dsin", "balle2018", "balle2017", "cpm")
@@ -36,6 +37,12 @@ _VISUAL = ("balle2018", "dsin", "ndic_balle2017", "ndic_balle2018", "ndic_cam")
 _NAMES = {"bpg": "BPG", **dsin.FAMILY.labels, **ndic.FAMILY.labels}
 METRICS = ("psnr-rgb", "ms-ssim-rgb")
 _PARTS = ("both", "w alone", "v_x alone")
+# What of x is in a part.
+_HELD = {
+    "colour": metrics.colour_correlation,
+    "coarse": metrics.coarse_correlation,
+    "fine": metrics.fine_correlation,
+}
 # Two points fix a line, and rates of two models that overlap are enough to compare those.
 _BD_POINTS = 2
 
@@ -141,7 +148,7 @@ def compare_weights(workdirs, source, protocol, count, weights="best"):
             for model, of_model in zip(models, points):
                 blob = model.compress(x)
                 decoded = dict(zip(_PARTS, decompose(model, blob, y)))
-                measured = {part: anchor_points.measure(x, x_hat, window) for part, x_hat in decoded.items()}
+                measured = {part: _measure(x, x_hat, window) for part, x_hat in decoded.items()}
                 point = {"image": name, "bpp": 8 * len(blob) / x[..., 0].size, "parts": measured}
                 of_model.append(point)
                 if index in drawn:
@@ -183,6 +190,10 @@ def decompose(model, blob, y):
     return [model.picture(header, tf.concat(pair, axis=-1)) for pair in pairs]
 
 
+def _measure(x, x_hat, window):
+    return {**anchor_points.measure(x, x_hat, window), **{name: of(x, x_hat) for name, of in _HELD.items()}}
+
+
 def _decomposable(folder, weights):
     """The model of a run, which must be NDIC's."""
     model = codec_driver.load(folder, weights)
@@ -195,7 +206,9 @@ def _decomposable(folder, weights):
 
 def _means(model, points):
     """A run's means over the images."""
-    keys = [key for key in METRICS if all(key in point["parts"][part] for point in points for part in _PARTS)]
+    keys = [
+        key for key in (*METRICS, *_HELD) if all(key in point["parts"][part] for point in points for part in _PARTS)
+    ]
     parts = {
         part: {key: float(np.mean([point["parts"][part][key] for point in points])) for key in keys} for part in _PARTS
     }

@@ -1,4 +1,4 @@
-"""README's section "Add a model": its example as it stands there, and what the section says that one can do with it."""
+"""README: its verdicts, and the example of "Add a model" with what that section says that one can do with it."""
 
 import os
 import re
@@ -12,10 +12,11 @@ import pytest
 import tensorflow as tf
 
 from dsin_tf import bitstream, data, images, models
-from eval import rd_results
+from eval import claims, rd_results, tables
 
 ROOT = Path(__file__).resolve().parents[1]
-SECTION = re.search(r"^## Add a model\n(.*?)(?=^## |\Z)", (ROOT / "README.md").read_text("utf-8"), re.S | re.M)[1]
+README = (ROOT / "README.md").read_text("utf-8")
+SECTION = re.search(r"^## Add a model\n(.*?)(?=^## |\Z)", README, re.S | re.M)[1]
 EXAMPLE, PRINTED = re.findall(r"^```(?:python)?\n(.*?)^```$", SECTION, re.S | re.M)
 
 
@@ -48,6 +49,13 @@ def model(finished, monkeypatch):
 def pair():
     """The pair whose x is in the example's file."""
     return data.load("street", "test", size=(64, 128), limit=4).read(0)
+
+
+def test_the_verdicts_are_those_of_the_results_that_are_kept():
+    table = tables.to_markdown(claims.overview(claims.check([ROOT / "eval" / "results"])))
+    rows = [line for line in table.splitlines() if line.startswith("|")]
+    assert len(rows) == 2 + len(claims.PAPERS)
+    assert "\n".join(rows) in README
 
 
 def test_the_example_is_short():

@@ -193,10 +193,11 @@ class CPM(codec.Codec):
 
         Returns:
           A dict: scalars `loss`, `distortion`, `rate` (the hinge's term) and `regularization`; `bpp` and `psnr` `[N]`,
-          the latter in dB, of the image that a user would get (clipped and rounded).
+          the latter in dB, of the image that a user would get (clipped and rounded); for "ms-ssim" also `ms_ssim_db`
+          `[N]` = -10 log10(1 - MS-SSIM), of x_hat.
         """
         distortion, rate, regularization = self.distance(x, out["x_dec"]), self.rate(out), self.regularization()
-        return {
+        terms = {
             "loss": distortion + rate + regularization,
             "distortion": distortion,
             "rate": rate,
@@ -204,6 +205,9 @@ class CPM(codec.Codec):
             "bpp": out["bpp_estimated"],
             "psnr": codec.psnr(x, out["x_hat"]),
         }
+        if self.distortion == "ms-ssim":
+            terms["ms_ssim_db"] = codec.decibels(1 - _similarity(x, out["x_hat"]))
+        return terms
 
     def distance(self, x, x_hat):
         """The distortion of a batch of images, a scalar."""
@@ -211,8 +215,7 @@ class CPM(codec.Codec):
         if self.distortion == "mae":
             return tf.reduce_mean(tf.abs(x - x_hat))
         if self.distortion == "ms-ssim":
-            window = 11 if min(side or _MS_SSIM_SIDE for side in x.shape[1:3]) >= _MS_SSIM_SIDE else 7
-            return _K_MS_SSIM * (1 - tf.reduce_mean(ms_ssim(x, x_hat, 255.0, window)))
+            return _K_MS_SSIM * (1 - tf.reduce_mean(_similarity(x, x_hat)))
         mse = tf.reduce_mean(tf.math.squared_difference(x, x_hat), axis=[1, 2, 3])
         if self.distortion == "mse":
             return tf.reduce_mean(mse)
@@ -347,6 +350,12 @@ def denormalize(image):
 
 def _deviation():
     return np.sqrt(np.array(VARIANCE) + _EPSILON).astype(np.float32)
+
+
+def _similarity(x, x_hat):
+    """MS-SSIM `[N]`, with the window that fits; the smaller one where a graph learns the size only when it runs."""
+    window = 11 if min(side or 0 for side in x.shape[1:3]) >= _MS_SSIM_SIDE else 7
+    return ms_ssim(tf.cast(x, tf.float32), x_hat, 255.0, window)
 
 
 def _check(filters, centers, target_bpp):

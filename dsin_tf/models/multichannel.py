@@ -39,11 +39,11 @@ PRESETS = {
         "rate_weight": 5.0,
         "steps_without_map": 60_000,
     },
-    # For two CPU cores: a third of the filters, two groups in place of five, half of brightness' code. Those of colour
+    # For two CPU cores: a quarter of the filters, one group in place of five, half of brightness' code. Those of colour
     # keep their channels, so that they are twice as large beside it, as long as brightness is sent whole.
     "small": {
-        "filters": 48,
-        "groups": 2,
+        "filters": 32,
+        "groups": 1,
         "channels": 32,
         "levels": 16,
         "chroma_channels": 8,

@@ -123,6 +123,19 @@ def test_gradient_is_finite_at_the_edges(x, x_hat, expected):
         np.testing.assert_allclose(value, [expected], atol=1e-6)
 
 
+def test_the_gradient_turns_an_inverted_image_round():
+    x = textured(97, 97)
+    contrast = tf.Variable(-0.5)
+    for step in range(30):
+        with tf.GradientTape() as tape:
+            value = ms_ssim(x, 128 + contrast * (x - 128), 255.0, window=7)
+        if step == 0:
+            np.testing.assert_array_equal(value, [0])
+        contrast.assign_add(0.05 * tf.sign(tape.gradient(value, contrast)))
+    assert value[0] > 0.99
+    assert float(contrast) == pytest.approx(1, abs=0.1)
+
+
 def test_ascending_its_gradient_improves_the_image():
     x = textured(97, 97)
     x_hat = tf.Variable(noisy(x))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import dsin_tf.data
 from eval import claim_measures, claims, evidence, published_numbers, rd_results, tables
 from eval.rd_results import ImagePoints
 from tests.eval.claim_cases import lines
@@ -82,6 +83,28 @@ def test_every_claim_has_a_name_of_its_own_a_source_and_a_command():
 
 def test_every_kind_of_measure_is_used():
     assert {claim.measure["kind"] for claim in SHIPPED if claim.measure} == set(claim_measures.KINDS)
+
+
+# Of Cityscapes by their words; or in a metric that Street's 128x256 are too small for, or of rates that mean nothing
+# there, since a file's header alone takes more.
+NOT_ON_STREET = re.compile("ndic_cityscapes_.*|multichannel_(fusion|fusion_8|li)_cmssim|dsin_lowest_rate_.*")
+
+
+def test_street_is_the_last_choice_wherever_it_can_be_measured_on():
+    for claim in SHIPPED:
+        if claim.measure:
+            on_street = {each.meta["dataset"].startswith("street") for each in claim.measure["data"][-1]}
+            assert (True in on_street) != bool(NOT_ON_STREET.fullmatch(claim.id)), claim.id
+
+
+@pytest.mark.parametrize("name", ["street", "street_general", "street_sets"])
+def test_street_is_known_by_what_results_say_of_it(name):
+    chosen = [each for claim in SHIPPED if claim.measure for row in claim.measure["data"] for each in row]
+    known = next(each for each in chosen if each.name == name)
+    source = dsin_tf.data.load(name, "test", limit=1)
+    source = dsin_tf.data.chains.Flat(source) if source.kind == "sets" else source
+    assert known.fits({"dataset": source.name, "split": source.split, "protocol": "native"})
+    assert f"--dataset={name} " in known.flags
 
 
 # Claims whose published number is not printed but lies on published curves, and the curves' data set.

@@ -24,6 +24,9 @@ ALL = [
     metrics.cmssim,
     metrics.lab_difference,
     metrics.rgb_angle,
+    metrics.colour_correlation,
+    metrics.coarse_correlation,
+    metrics.fine_correlation,
 ]
 
 
@@ -328,3 +331,47 @@ def test_patch_pearson_knows_no_gain_and_leaves_constant_patches_out():
 def test_patch_pearson_needs_a_patch_that_is_not_constant(image):
     with pytest.raises(images.ImageError, match=r"hold no patch of 20x24 that is not constant"):
         metrics.patch_pearson(image, image)
+
+
+CORRELATIONS = (metrics.colour_correlation, metrics.coarse_correlation, metrics.fine_correlation)
+
+
+def test_correlations_of_colour_are_those_of_pillows_cb_and_cr():
+    x, x_hat = scene(45, 50), scene(45, 50, seed=2) // 2 + scene(45, 50) // 3
+    planes, planes_hat = (np.asarray(Image.fromarray(image).convert("YCbCr"), float) for image in (x, x_hat))
+    expected = [np.corrcoef(planes[..., k].ravel(), planes_hat[..., k].ravel())[0, 1] for k in (1, 2)]
+    assert metrics.colour_correlation(x, x_hat) == pytest.approx(np.mean(expected), abs=0.005)
+
+
+def test_correlations_are_of_what_is_large_and_of_details_apart():
+    random = np.random.default_rng(0)
+    large, detail = (np.kron(random.integers(20, 100, (3, 4)), np.ones((16, 16))), random.normal(0, 12, (48, 64)))
+    large_too, other = large[::-1, ::-1], random.normal(0, 12, (48, 64))
+
+    def grey(luma):
+        beyond = np.pad(luma, ((0, 5), (0, 15)), constant_values=random.integers(256))  # less than a block
+        return np.repeat(np.clip(np.rint(beyond), 0, 255)[..., None], 3, axis=2).astype(np.uint8)
+
+    x, sharp, blurred, moved = map(grey, (large + detail, large_too + detail, large, large + other))
+    expected = np.corrcoef(large.ravel(), large_too.ravel())[0, 1]
+    assert metrics.coarse_correlation(x, sharp) == pytest.approx(expected, abs=0.02)
+    assert metrics.fine_correlation(x, sharp) == pytest.approx(1, abs=0.01)
+    assert metrics.coarse_correlation(x, blurred) == pytest.approx(1, abs=0.01)
+    assert metrics.fine_correlation(x, blurred) == 0
+    assert metrics.fine_correlation(x, moved) == pytest.approx(0, abs=0.05)
+    assert metrics.colour_correlation(scene(53, 79), x) == 0  # grey has none
+
+
+def test_correlations_know_no_gain_but_a_sign():
+    x = (scene(64, 80) // 2).copy()
+    for correlation in CORRELATIONS:
+        assert correlation(x, x) == pytest.approx(1)
+        assert correlation(x, x + np.uint8(40)) == pytest.approx(1)
+        assert correlation(x, 255 - x) == pytest.approx(-1)
+
+
+def test_correlations_of_blocks_need_a_block():
+    x = scene(15, 48)
+    for correlation in CORRELATIONS[1:]:
+        with pytest.raises(images.ImageError, match=r"of 15x48 pixels hold no block of 16x16; one was expected"):
+            correlation(x, x)

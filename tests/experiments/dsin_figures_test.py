@@ -115,17 +115,22 @@ def test_correlation_is_compared_on_equal_images_only(runs, tmp_path):
         dsin_figures.correlation_and_gain(runs / "cpm", runs / "cpm", PAIRS, NATIVE)
 
 
-def test_side_images_are_those_of_both_searches(runs, tmp_path):
+def test_side_images_are_those_of_each_search(runs, tmp_path):
     made = dsin_figures.compare_side_images(runs / "dsin", PAIRS, NATIVE, 2)
     assert [each.stem for each in made] == ["fig9_00000-test_0", "fig9_00002-test_2"]
     content, rows, picture = figure_cases.written(made[0], tmp_path)
     model = models.load(runs / "dsin")
-    for mask, label in ((True, "with mask"), (False, "without mask")):
+    for label, mask, in_y in (
+        ("with mask", True, False),
+        ("without mask", False, False),
+        ("with mask, in y itself", True, True),
+    ):
         finder = layers.SIFinder((8, 8), mask=mask)
         for index, row in enumerate(content[label]):
             x, y = PAIRS.read(index)
             out = model((x[None], y[None]))
-            y_syn = finder(out["x_dec"], out["y_dec"], y[None])[0].numpy().astype(np.uint8)
+            match = finder.match(out["x_dec"], y[None] if in_y else out["y_dec"])
+            y_syn = finder.synthesize(match, y[None])[0].numpy().astype(np.uint8)
             assert row["psnr"] == pytest.approx(metrics.psnr(x, y_syn))
         (mean,) = (float(row["PSNR (dB)"]) for row in rows if row["y_syn"] == label)
         assert mean == pytest.approx(np.mean([row["psnr"] for row in content[label]]), abs=1e-3)

@@ -99,8 +99,12 @@ def test_latents_are_decoded_together_and_alone(runs, tmp_path):
         v_x, w = out["v_x"].numpy(), out["w"].numpy()
         for part, (of_x, of_y) in {"both": (1, 1), "w alone": (0, 1), "v_x alone": (1, 0)}.items():
             x_hat = 255 * model.synthesis(np.concatenate([of_x * v_x, of_y * w], axis=-1))[0, :104, :112]
-            expected = metrics.psnr(x, np.clip(np.rint(x_hat), 0, 255).astype(np.uint8))
-            assert point["parts"][part]["psnr-rgb"] == pytest.approx(expected, abs=0.01)
+            x_hat = np.clip(np.rint(x_hat), 0, 255).astype(np.uint8)
+            measured = point["parts"][part]
+            assert measured["psnr-rgb"] == pytest.approx(metrics.psnr(x, x_hat), abs=0.01)
+            assert measured["colour"] == pytest.approx(metrics.colour_correlation(x, x_hat), abs=0.01)
+            assert measured["coarse"] == pytest.approx(metrics.coarse_correlation(x, x_hat), abs=0.01)
+            assert measured["fine"] == pytest.approx(metrics.fine_correlation(x, x_hat), abs=0.01)
     assert run["parts"]["both"]["psnr-rgb"] == pytest.approx(
         np.mean([point["parts"]["both"]["psnr-rgb"] for point in run["images"]])
     )

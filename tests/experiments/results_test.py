@@ -198,7 +198,11 @@ def test_shipped_weights_and_codecs_still_give_what_is_kept(path, request):
         if weights
         else measure_codec(result, at, source, protocol)
     )
-    rank = kept.points["bpp"].index(min(kept.points["bpp"])) if weights else kept.points["bytes"].index(found["bytes"])
+    if weights:
+        setting = next(name for name in codec_driver.RATE_SETTINGS if name in kept.points)
+        rank = kept.points[setting].index(result.meta["settings"][setting][0])
+    else:
+        rank = kept.points["bytes"].index(found["bytes"])
     wanted = {column: kept.points[column][rank] for column in found}
     for column in ("psnr-rgb", "psnr-codec", "ms-ssim-rgb"):
         if column in found:
@@ -207,7 +211,7 @@ def test_shipped_weights_and_codecs_still_give_what_is_kept(path, request):
 
 
 def measure_weights(result, name, at, source, protocol):
-    """What the weights of the lowest rate make of an image now."""
+    """What these weights make of an image now."""
     model = models.load(dsin_tf.zoo.folder(name))
     x, *side = map(
         protocol.evaluate, source.read(at) if model.uses_side and source.kind == "pairs" else (source.read_x(at),)

@@ -140,6 +140,15 @@ def test_images_too_small_for_the_window_of_ms_ssim_get_a_smaller_one():
     assert float(model.distance(x, x_dec)) == pytest.approx(5000 * (1 - similarity), rel=1e-4)
 
 
+def test_where_only_the_run_tells_the_size_ms_ssim_has_the_window_that_fits_small_images():
+    model = models.create("cpm", "tiny", distortion="ms-ssim")
+    x = tf.constant(lively.picture(128, 160)[None])
+    x_dec = tf.clip_by_value(tf.cast(x, tf.float32) + 9, 0, 255)
+    any_size = [tf.TensorSpec([None, None, None, 3], image.dtype) for image in (x, x_dec)]
+    in_graph = tf.function(model.distance, input_signature=any_size)
+    assert float(in_graph(x, x_dec)) == pytest.approx(float(model.distance(x, x_dec)), rel=1e-2)
+
+
 def test_regularisation_is_off_as_released_and_on_as_designed():
     plain, designed = (models.create("cpm", "tiny", regularize=on) for on in (False, True))
     kernels = [v.numpy() for v in designed.trainable_variables if v.shape.rank == 4]
@@ -243,6 +252,24 @@ def test_training_lowers_distortion_and_reaches_the_target_from_above():
         last = {name: float(value) for name, value in step(x).items()}
     assert last["psnr"] > first["psnr"] + 3
     assert last["bpp"] < 0.3 < first["bpp"]
+
+
+def test_training_for_ms_ssim_raises_it_and_shows_it():
+    model = models.create("cpm", "tiny", distortion="ms-ssim", target_bpp=0.3)
+    model.compile(optimizer=tf.keras.optimizers.Adam(5e-3))
+    x = tf.constant(lively.picture(112, 112)[None])
+    step = tf.function(model.train_step)
+    first = {name: float(value) for name, value in step(x).items()}
+    for _ in range(25):
+        model.reset_metrics()
+        last = {name: float(value) for name, value in step(x).items()}
+    assert set(last) == {"loss", "bpp", "psnr", "ms_ssim_db"}
+    assert last["loss"] < 0.8 * first["loss"]
+    assert last["ms_ssim_db"] > first["ms_ssim_db"] + 0.5
+    out = model(x)
+    shown = float(model.rate_distortion(x, out)["ms_ssim_db"][0])
+    similarity = float(ms_ssim(tf.cast(x, tf.float32), out["x_hat"], 255.0, window=7)[0])
+    assert shown == pytest.approx(-10 * np.log10(1 - similarity), rel=1e-4)
 
 
 def test_one_string_and_at_most_20_bytes_besides(model):

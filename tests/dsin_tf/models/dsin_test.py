@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from dsin_tf import bitstream, data, images, layers, models, training
 from dsin_tf.models import cpm, dsin
+from dsin_tf.ms_ssim import ms_ssim
 from dsin_tf.training import fitting
 from tests.dsin_tf.models import lively
 
@@ -161,6 +162,19 @@ def test_training_changes_every_weight(name):
     same = [v.name for v, old in zip(model.trainable_variables, before) if np.array_equal(v, old)]
     assert same == []
     assert int(model.step) == 2
+
+
+def test_training_for_ms_ssim_shows_that_of_the_result():
+    model = make(distortion="ms-ssim", target_bpp=1.0)
+    fitting.compile_model(model, training.Config(steps=1, schedule="constant", learning_rate=1e-3))
+    x, y = pair(104, 112)
+    out = model((x, y))
+    shown = model.rate_distortion(x, out)["ms_ssim_db"]
+    similarity = ms_ssim(x.astype(np.float32), out["x_hat"], 255.0, window=7)
+    np.testing.assert_allclose(shown, -10 * np.log10(1 - similarity), rtol=1e-4)
+    logs = model.train_step((x, y))
+    assert set(logs) == {"loss", "bpp", "psnr", "ms_ssim_db"}
+    assert all(np.isfinite(float(value)) for value in logs.values())
 
 
 def test_training_on_pairs_lowers_the_loss(tmp_path):
