@@ -6,7 +6,6 @@ import pytest
 import dsin_tf
 from dsin_tf import data, zoo
 
-
 RATE_SETTINGS = ("target_bpp", "lmbda", "rate_weight", "target_share")
 ON_SCENES = ("content_weighted", "dsc_msf", "lee2019", "multichannel")  # trained on KITTI and Street
 
