@@ -123,6 +123,7 @@ def test_it_is_ndic_without_what_that_has_for_training_alone(model):
     assert shapes[0] == shapes[1]
 
 
+@pytest.mark.slow
 def test_a_copy_of_the_balle_driver_trains_and_evaluates_it(finished):
     folder, _ = finished
     driver = (ROOT / "experiments/balle.py").read_text("utf-8")

@@ -288,7 +288,7 @@ def children(pid):
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="looks for child processes in /proc")
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("how", [signal.SIGINT, pytest.param(signal.SIGKILL, marks=pytest.mark.slow)])
 def test_an_interrupted_run_keeps_what_is_finished_and_leaves_no_process(tmp_path, how):
     folder = write_images(tmp_path / "images", ((48, 64),) * 40)
     arguments = ["--codecs=bpg", "--jobs=2"]

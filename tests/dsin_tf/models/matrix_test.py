@@ -69,8 +69,8 @@ def decode_everything(folder):
 @pytest.mark.parametrize(
     ("name", "images"),
     [
-        ("balle2018", 40),
-        ("lee2019", 10),
+        ("balle2018", 10),
+        ("lee2019", 4),
         pytest.param("balle2018", 500, marks=pytest.mark.slow),
         pytest.param("lee2019", 500, marks=pytest.mark.slow),
     ],

@@ -68,7 +68,7 @@ def train(workdir, kills, chance=""):
     return sum(json.loads(result.stdout.splitlines()[-1]))
 
 
-@pytest.mark.parametrize("kills", [5, pytest.param(60, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [3, pytest.param(60, marks=pytest.mark.slow)])
 def test_a_killed_run_ends_with_the_weights_of_an_uninterrupted_one(tmp_path, kills):
     calm, killed = tmp_path / "calm", tmp_path / "killed"
     assert train(calm, 0) == 0
