@@ -43,6 +43,7 @@ PAPERS = {
     "multichannel": "Multi-channel",
 }
 VERDICTS = ("reproduced", "same sign", "not seen", "contradicted", "not measured")
+FAILED = ("not seen", "contradicted")
 SIGNS = {"positive": 1, "negative": -1, "none": 1}
 
 _FACTOR = 2  # between a published and a measured number that still agree
@@ -67,7 +68,10 @@ class Published:
 
 @dataclasses.dataclass(frozen=True)
 class Claim:
-    """A statement of a paper. `measure` names its sources as objects of `eval/evidence.py`; see the file's README."""
+    """A statement of a paper; `eval/published/README.md` describes the entries.
+
+    `measure` names its sources as objects of `eval/evidence.py`; `support` is pairs of such a measure and its unit.
+    """
 
     id: str
     paper: str
@@ -78,7 +82,20 @@ class Claim:
     measure: Optional[dict] = None
     headline: bool = False
     explanation: str = ""
+    support: tuple = ()
     not_measurable: str = ""
+
+    def may_use(self, name):
+        """Whether the claim can be decided on the data set of this name alone."""
+        return self.measure is not None and any([each.name for each in data] == [name] for data in self.measure["data"])
+
+    def on(self, data):
+        """The same claim asked of another `evidence.DataSet` alone; support that is of data of its own stays so."""
+        moved = tuple(
+            ({**measure, "data": ((data,),)} if measure["data"] == self.measure["data"] else measure, unit)
+            for measure, unit in self.support
+        )
+        return dataclasses.replace(self, measure={**self.measure, "data": ((data,),)}, support=moved)
 
     def commands(self, data):
         """What measures the claim again on `data`, some `evidence.DataSet`s."""
@@ -105,6 +122,7 @@ class Checked:
       data: what it was measured on.
       steps: of training, of each model.
       missing: why nothing was measured.
+      explanation: what explains the outcome or limits it, with what was measured in support; "" if that is missing.
       commands: what measures it again, with DIR for a folder of data and RUN for one to write to.
     """
 
@@ -117,6 +135,7 @@ class Checked:
     data: str = ""
     steps: str = ""
     missing: str = ""
+    explanation: str = ""
     commands: tuple = ()
 
 
@@ -224,7 +243,7 @@ def table(checked, paper=None):
         cells = (
             tables.Cell(claim.published.text),
             tables.Cell(claim.source),
-            tables.Cell(measured(each), note=" ".join(filter(None, (each.missing, claim.explanation)))),
+            tables.Cell(measured(each), note=" ".join(filter(None, (each.missing, each.explanation)))),
             *(tables.Cell(text or None) for text in (each.images, each.data, each.steps)),
             tables.Cell(each.verdict, note=again),
         )
@@ -259,9 +278,7 @@ def measured(each):
     """What was measured, as people read it: "+38.5 % [+35.2, +41.0]", or None if nothing was."""
     if each.value is None:
         return None
-    unit = each.claim.published.unit
-    value, low, high = (tables.Cell(v, _DIGITS[unit], signed=True).text for v in (each.value, each.low, each.high))
-    return f"{value}{' ' if unit else ''}{unit} [{low}, {high}]"
+    return _with_interval(each.value, each.low, each.high, each.claim.published.unit)
 
 
 def write(checked, folder):
@@ -284,16 +301,23 @@ def _with_commands(entry):
 
 def _claim(entry, sources):
     """The `Claim` of an entry, whose measure names its sources."""
-    claim = Claim(**{**entry, "published": Published(**entry["published"])})
+    support = tuple(entry.get("support", ()))
+    claim = Claim(**{**entry, "published": Published(**entry["published"]), "support": support})
     for name, allowed in (("paper", PAPERS), ("better", SIGNS)):
         if getattr(claim, name) not in allowed:
             raise ValueError(f"{name} is {getattr(claim, name)!r}, one of {', '.join(allowed)} was expected")
     empty = [name for name in ("id", "statement", "source") if not getattr(claim, name)]
     if empty or not claim.published.text:
         raise ValueError(f"{', '.join(empty) or 'the text of published'} is empty")
+    if claim.support and "{0}" not in claim.explanation:
+        raise ValueError("the explanation has no {0} for what supports it")
     if (claim.measure is None) == (not claim.not_measurable):
         raise ValueError("either measure or not_measurable was expected")
-    return claim if claim.measure is None else dataclasses.replace(claim, measure=_measure(claim.measure, sources))
+    if claim.measure is None:
+        return claim
+    same_data = {"data": claim.measure["data"]}
+    named = tuple((_measure({**same_data, **each["measure"]}, sources), each["unit"]) for each in claim.support)
+    return dataclasses.replace(claim, measure=_measure(claim.measure, sources), support=named)
 
 
 def _measure(entry, sources):
@@ -336,7 +360,7 @@ def _named(name, kind, sources):
 def _check(claim, found):
     """The `Checked` of a claim, by the first of its data sets, and of its ways to measure, that has a value."""
     if claim.measure is None:
-        return Checked(claim, "not measured", missing=claim.not_measurable)
+        return Checked(claim, "not measured", missing=claim.not_measurable, explanation=claim.explanation)
     ways = [claim.measure] + ([{**claim.measure, **claim.measure["else"]}] if "else" in claim.measure else [])
     failed = []
     for data in claim.measure["data"]:
@@ -349,16 +373,42 @@ def _check(claim, found):
                 continue
             images, steps = (" and ".join(map(str, numbers)) for numbers in (sample.counts, sample.steps))
             result = verdict(claim, value, low, high, comparable=way is claim.measure)
-            return Checked(claim, result, value, low, high, images, sample.data, steps, commands=claim.commands(data))
+            told = {"explanation": _explanation(claim, result, found), "commands": claim.commands(data)}
+            return Checked(claim, result, value, low, high, images, sample.data, steps, **told)
     # The data set that lacks least; of those that lack as much the last, which is the easiest to have.
     most = max(missing.found for missing, _ in failed)
     data = [data for missing, data in failed if missing.found == most][-1]
     reason = next(str(missing) for missing, of in failed if of is data and missing.found == most)
-    return Checked(claim, "not measured", missing=f"{reason}.", commands=claim.commands(data))
+    told = {"explanation": _explanation(claim, "not measured", found), "commands": claim.commands(data)}
+    return Checked(claim, "not measured", missing=f"{reason}.", **told)
+
+
+def _explanation(claim, result, found):
+    """The explanation of a verdict. One with support is told where the claim failed and all of the support is there."""
+    if not claim.support:
+        return claim.explanation
+    texts = [_supporting(measure, unit, found) for measure, unit in claim.support]
+    return claim.explanation.format(*texts) if result in FAILED and all(texts) else ""
+
+
+def _supporting(measure, unit, found):
+    """What was measured in support of an explanation, on the first of its data sets that has it; None if none has."""
+    for data in measure["data"]:
+        try:
+            sample = claim_measures.KINDS[measure["kind"]][0](found, measure, data)
+            return _with_interval(sample.value, *sample.interval(), unit)
+        except evidence.Missing:
+            continue
+    return None
 
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Showing.
+
+
+def _with_interval(value, low, high, unit):
+    value, low, high = (tables.Cell(number, _DIGITS[unit], signed=True).text for number in (value, low, high))
+    return f"{value}{' ' if unit else ''}{unit} [{low}, {high}]"
 
 
 def _document(each):
@@ -371,7 +421,7 @@ def _document(each):
         "measured": {**found, "unit": claim.published.unit} if each.value is not None else None,
         "verdict": each.verdict,
         "missing": each.missing,
-        "explanation": claim.explanation,
+        "explanation": each.explanation,
         "commands": list(each.commands),
     }
 

@@ -75,7 +75,7 @@ def section(checked, paper):
     parts = [f'<p class="counts">{_words([each for _, each in numbered])}</p>']
     if there:
         rows = [
-            _head(f"{_numbered(at, each)}{_small(each.claim.explanation)}")
+            _head(f"{_numbered(at, each)}{_small(each.explanation)}")
             + _published(each.claim)
             + _measured(each)
             + _cell("verdict", _verdict(each.verdict))

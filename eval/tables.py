@@ -18,6 +18,7 @@ from eval import curves
 
 MISSING = "–"
 RATES = (0.02, 0.04, 0.06, 0.08, 0.10, 0.20)
+_SHORT = 20  # letters of a text that stands like a number
 
 
 @dataclasses.dataclass(frozen=True)
@@ -244,7 +245,7 @@ def to_html(table):
     )
     heads = [f'<th scope="col" class="label">{html.escape(h)}</th>' for h in table.corner]
     for at, heading in enumerate(table.columns):
-        is_text = all(isinstance(row.cells[at].value, str) for row in table.rows)
+        is_text = all(_is_prose(row.cells[at].value) for row in table.rows)
         heads.append(f'<th scope="col"{" class=text" if is_text else ""}>{html.escape(heading)}</th>')
     parts.append(f"<thead><tr>{''.join(heads)}</tr></thead>")
     for group in _groups(table):
@@ -252,8 +253,9 @@ def to_html(table):
         for at, row in enumerate(group):
             span = f' rowspan="{len(group)}"' if len(group) > 1 else ""
             scope = "rowgroup" if len(group) > 1 else "row"
-            labels = [f'<th scope="{scope}"{span}>{html.escape(row.labels[0])}</th>'] if at == 0 else []
-            labels += [f'<th scope="row">{html.escape(label)}</th>' for label in row.labels[1:]]
+            # The span keeps narrow columns from breaking labels after every word.
+            labels = [f'<th scope="{scope}"{span}><span>{html.escape(row.labels[0])}</span></th>'] if at == 0 else []
+            labels += [f'<th scope="row"><span>{html.escape(label)}</span></th>' for label in row.labels[1:]]
             parts.append(f"<tr>{''.join(labels)}{''.join(_html_cell(table, c) for c in row.cells)}</tr>")
         parts.append("</tbody>")
     parts.append("</table></div>")
@@ -299,7 +301,7 @@ def _groups(table):
 
 
 def _html_cell(table, cell):
-    kind = "none" if cell.value is None else "text" if isinstance(cell.value, str) else "number"
+    kind = "none" if cell.value is None else "text" if _is_prose(cell.value) else "number"
     text = html.escape(cell.text)
     if cell.best:
         text = f"<strong>{text}</strong>"
@@ -310,6 +312,11 @@ def _html_cell(table, cell):
     elif table.counted and kind == "none":
         text += ' <span class="n"></span>'  # so that the dash stands below the numbers
     return f'<td class="{kind}">{text}</td>'
+
+
+def _is_prose(value):
+    """Whether a cell's value is text of more than a word or two, such as "5 of 6", which stand like numbers."""
+    return isinstance(value, str) and len(value) > _SHORT
 
 
 def _longest_word(text):

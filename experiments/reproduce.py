@@ -29,6 +29,7 @@ from eval import claims, comparison, curves, evidence, published_numbers, rd_res
 from experiments import common, plans, shipped, steps, trainings
 
 _METRICS = ("psnr-rgb", "ms-ssim-rgb")
+_KINDS = {"street": False, "street_sets": True}  # data set of claims: whether its items are sets
 _MEMBERS = {"ndic": ("ndic", "ndic_cam")}  # papers of a method and its successor
 
 
@@ -119,19 +120,18 @@ def _weights_table(images):
 
 
 def _asked_of(images):
-    """All claims, to be checked on these images in place of their own; those that compare two data sets as they are.
+    """All claims: those that Street's pictures can decide are asked of these images, others of their own data.
 
     Rates that a claim names may be out of reach on other images: then the mean over those that both codecs have counts.
     """
-    pairs, sets = (next((each for each in images if each.sets == wanted), None) for wanted in (False, True))
+    of_kind = {kind: each for kind, sets in _KINDS.items() for each in images if each.sets == sets}
     asked = []
     for claim in claims.load():
-        each = sets if claim.paper == "dsc_msf" else pairs
-        if each and claim.measure and all(len(named) == 1 for named in claim.measure["data"]):
-            measure = {**claim.measure, "data": ((each.data_set,),)}
-            if isinstance(measure.get("rate"), list):
-                measure.setdefault("else", {"rate": "mean"})
-            claim = dataclasses.replace(claim, measure=measure)
+        each = next((of_kind[kind] for kind in of_kind if claim.may_use(kind)), None)
+        if each is not None:
+            claim = claim.on(each.data_set)
+            if isinstance(claim.measure.get("rate"), list):
+                claim = dataclasses.replace(claim, measure={"else": {"rate": "mean"}, **claim.measure})
         asked.append(claim)
     return asked
 

@@ -342,6 +342,58 @@ def test_a_damaged_file_is_named(tmp_path):
 
 
 # ---------------------------------------------------------------------------------------------------------------------
+# Explanations.
+
+SUPPORT = {"measure": {**GAIN, "of": "b", "over": "a"}, "unit": "dB"}
+WITH_SUPPORT = {"explanation": "B is better by {0}.", "support": [SUPPORT]}
+
+
+def explained(folder, a, b=(30, 36), **changes):
+    measured(folder, a, b)
+    (found,) = claims.check([folder], read(folder, entry(**{**WITH_SUPPORT, **changes})))
+    return found.verdict, found.explanation
+
+
+def test_an_explanation_quotes_what_was_measured_in_its_support(tmp_path):
+    # Of three images the methods differ by -0.9 dB once and by -1 dB twice.
+    told = explained(tmp_path, (29, 35))
+    assert told == ("contradicted", "B is better by +1.03 dB [+1.00, +1.10].")
+
+
+def test_an_explanation_with_support_is_not_told_where_the_claim_holds(tmp_path):
+    assert explained(tmp_path, (31, 37)) == ("reproduced", "")
+
+
+@pytest.mark.parametrize("missing", [{"over": "b", "metric": "ssim"}, {"data": ["large"]}])
+def test_an_explanation_is_not_told_where_its_support_was_not_measured(tmp_path, missing):
+    support = [SUPPORT, {"measure": {**SUPPORT["measure"], **missing}, "unit": "dB"}]
+    assert explained(tmp_path, (29, 35), support=support) == ("contradicted", "")
+
+
+def test_support_may_be_of_data_of_its_own(tmp_path):
+    support = [{"measure": {**SUPPORT["measure"], "data": ["large"]}, "unit": "dB"}]
+    (tmp_path / "large").mkdir()
+    measured(tmp_path / "large", (27, 33), dataset="large")
+    claim = entry(**{**WITH_SUPPORT, "support": support, "measure": {**GAIN, "data": ["made_up"]}})
+    measured(tmp_path, (29, 35))
+    (found,) = claims.check([tmp_path], read(tmp_path, claim))
+    assert found.explanation == "B is better by +3.03 dB [+3.00, +3.10]."
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"explanation": "It is so."}, "the explanation has no {0}"),
+        ({"support": [{"measure": SUPPORT["measure"]}]}, "'unit' is missing"),
+        ({"support": [{"measure": {**GAIN, "kind": "odd"}, "unit": ""}]}, "kind is 'odd'"),
+    ],
+)
+def test_wrong_support_is_named(tmp_path, changes, match):
+    with pytest.raises(claims.ClaimError, match=re.escape(match)):
+        read(tmp_path, entry(**{**WITH_SUPPORT, **changes}))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
 # Tables.
 
 

@@ -69,7 +69,7 @@ def write_y_check(path):
     return path
 
 
-def checked(verdict="reproduced", commands=(), missing="", **about):
+def checked(verdict="reproduced", commands=(), missing="", explanation="", **about):
     """A `claims.Checked` of a claim that is measured as +2 dB, unless nothing is."""
     published = claims.Published("+3 <dB>", 3.0, unit="dB")
     claim = claims.Claim(
@@ -77,9 +77,10 @@ def checked(verdict="reproduced", commands=(), missing="", **about):
         published=published,
         better="positive",
     )
+    told = {"explanation": explanation, "commands": commands}
     if verdict == "not measured":
-        return claims.Checked(claim, verdict, missing=missing, commands=commands)
-    return claims.Checked(claim, verdict, 2.0, 1.0, 3.0, "34", "kitti_small test", "9", commands=commands)
+        return claims.Checked(claim, verdict, missing=missing, **told)
+    return claims.Checked(claim, verdict, 2.0, 1.0, 3.0, "34", "kitti_small test", "9", **told)
 
 
 def nothing_measured():
