@@ -101,12 +101,7 @@ class Claim:
         """What measures the claim again on `data`, some `evidence.DataSet`s."""
         sources = [self.measure[name] for name in ("of", "over", "figure") if name in self.measure]
         return tuple(
-            dict.fromkeys(
-                line.replace("DATASET", each.name).replace("DATA", each.flags)
-                for source in sources
-                for each in data
-                for line in source.commands
-            )
+            dict.fromkeys(_filled(line, each) for source in sources for each in data for line in source.commands)
         )
 
 
@@ -295,6 +290,14 @@ def write(checked, folder):
 # Reading.
 
 
+def _filled(command, data):
+    """A command with the words that stand for a data set replaced."""
+    words = {"DATASET": data.name, "DATA": data.flags, "WEIGHTS": data.weights, "TRAINING": data.training}
+    for word, text in words.items():
+        command = command.replace(word, text)
+    return command
+
+
 def _with_commands(entry):
     return {**entry, "commands": tuple(entry["commands"])}
 
@@ -373,27 +376,34 @@ def _check(claim, found):
                 continue
             images, steps = (" and ".join(map(str, numbers)) for numbers in (sample.counts, sample.steps))
             result = verdict(claim, value, low, high, comparable=way is claim.measure)
-            told = {"explanation": _explanation(claim, result, found), "commands": claim.commands(data)}
+            told = {"explanation": _explanation(claim, result, found, data), "commands": claim.commands(data)}
             return Checked(claim, result, value, low, high, images, sample.data, steps, **told)
     # The data set that lacks least; of those that lack as much the last, which is the easiest to have.
     most = max(missing.found for missing, _ in failed)
     data = [data for missing, data in failed if missing.found == most][-1]
     reason = next(str(missing) for missing, of in failed if of is data and missing.found == most)
-    told = {"explanation": _explanation(claim, "not measured", found), "commands": claim.commands(data)}
+    told = {"explanation": _explanation(claim, "not measured"), "commands": claim.commands(data)}
     return Checked(claim, "not measured", missing=f"{reason}.", **told)
 
 
-def _explanation(claim, result, found):
-    """The explanation of a verdict. One with support is told where the claim failed and all of the support is there."""
+def _explanation(claim, result, found=None, data=()):
+    """The explanation of a verdict that was found on `data`.
+
+    One with support is told where the claim failed and all of the support was measured: on the same data, or on the
+    first of its own that has it.
+    """
     if not claim.support:
         return claim.explanation
-    texts = [_supporting(measure, unit, found) for measure, unit in claim.support]
-    return claim.explanation.format(*texts) if result in FAILED and all(texts) else ""
+    if result not in FAILED:
+        return ""
+    places = ((data,) if m["data"] == claim.measure["data"] else m["data"] for m, _ in claim.support)
+    texts = [_supporting(measure, unit, found, at) for (measure, unit), at in zip(claim.support, places)]
+    return claim.explanation.format(*texts) if all(texts) else ""
 
 
-def _supporting(measure, unit, found):
-    """What was measured in support of an explanation, on the first of its data sets that has it; None if none has."""
-    for data in measure["data"]:
+def _supporting(measure, unit, found, places):
+    """What was measured in support of an explanation, on the first data that has it; None if none has."""
+    for data in places:
         try:
             sample = claim_measures.KINDS[measure["kind"]][0](found, measure, data)
             return _with_interval(sample.value, *sample.interval(), unit)

@@ -54,11 +54,21 @@ class Figure:
 
 @dataclasses.dataclass(frozen=True)
 class DataSet:
-    """Images as claims name them: what meta must say (dataset, protocol, split), and flags that choose them."""
+    """Images as claims name them.
+
+    Attributes:
+      name: of the data set.
+      meta: what the meta of results must say (dataset, protocol, split).
+      flags: of commands, that choose these images.
+      weights: what names of shipped weights that were trained on such images hold.
+      training: flags that choose the images of a training, and what else is to be said of one on them.
+    """
 
     name: str
     meta: Mapping
     flags: str = ""
+    weights: str = "kitti-small"
+    training: str = "--dataset=kitti_small --data_dir=DIR"
 
     def fits(self, meta):
         """Whether a result or a figure with this meta is of these images."""

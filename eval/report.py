@@ -176,7 +176,9 @@ def _define_flags():
     flags.DEFINE_string(
         "pictures", None, "Folder of pictures; by default the folder pictures beside each results file."
     )
-    flags.DEFINE_list("figures", [], "Folders that commands of figures wrote; each figure is shown with its paper.")
+    flags.DEFINE_list(
+        "figures", [], "Folders that commands of figures wrote, may hold * and ?; each figure is shown with its paper."
+    )
     flags.DEFINE_list(
         "claims",
         [],
@@ -196,7 +198,7 @@ def _main(argv):
             values.published,
             values.pictures,
             values.title,
-            values.figures,
+            find(values.figures),
             values.claims,
         )
     except (OSError, ValueError) as error:

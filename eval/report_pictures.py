@@ -5,12 +5,14 @@ import dataclasses
 import html
 import json
 from pathlib import Path
+from typing import Optional
 
 import matplotlib
 import numpy as np
 
 from eval import figures, report_page, strips, tables
 
+_LONG = 20  # rows of a table that is folded
 _KINDS = {".svg": "svg+xml", ".png": "png"}
 
 
@@ -20,18 +22,23 @@ class FigureError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class Drawn:
-    """A figure that a command wrote: the path of its JSON, its `tables.Table`, and the path of its picture."""
+    """A figure that a command wrote: the path of its JSON, its `tables.Table`, and the path of its picture if kept."""
 
     path: Path
     table: tables.Table
-    picture: Path
+    picture: Optional[Path] = None
 
     @property
     def html(self):
-        """The picture at its own size, and the table."""
+        """The picture at its own size, and the table, folded if it is long."""
+        table, count = tables.to_html(self.table), len(self.table.rows)
+        if count > _LONG:
+            table = report_page.fold(f"{self.table.title}: {count} rows", table)
+        if self.picture is None:
+            return table
         data = report_page.embedded(self.picture.read_bytes(), _KINDS[self.picture.suffix])
         alt = f"{html.escape(self.table.title)}: numbers in the table."
-        return f'<figure><img class="plot own-size" src="{data}" alt="{alt}"></figure>\n' + tables.to_html(self.table)
+        return f'<figure><img class="plot own-size" src="{data}" alt="{alt}"></figure>\n' + table
 
 
 def drawn(folder):
@@ -39,13 +46,13 @@ def drawn(folder):
 
     Args:
       folder: holds NAME.json of each figure, of which "table" is its table as `dataclasses.asdict` gives it, and its
-        picture as NAME.svg or NAME.png.
+        picture as NAME.svg or NAME.png. Without a picture, as in folders that keep numbers alone, the table is shown.
 
     Returns:
       List of `Drawn`.
 
     Raises:
-      FigureError: there is no figure, or one has no table or no picture.
+      FigureError: there is no figure, or one has no table.
     """
     found = []
     for path in sorted(Path(folder).glob("*.json")):
@@ -56,8 +63,6 @@ def drawn(folder):
                 f"{path}: holds no table of a figure ({error!r}). Make the figure again, or name another folder."
             ) from error
         picture = next((path.with_suffix(end) for end in _KINDS if path.with_suffix(end).is_file()), None)
-        if picture is None:
-            raise FigureError(f"{path}: has no picture of its name beside it, .svg or .png. Make the figure again.")
         found.append(Drawn(path, table, picture))
     if not found:
         raise FigureError(f"{folder}: holds no figure. Name the --out of a command that makes figures.")

@@ -64,11 +64,16 @@ def main(argv):
     """Reads the flags and runs; the exit status."""
     del argv
     values = flags.FLAGS
-    paths = [path for path in sorted(KEPT.glob("*.json")) if fnmatch.fnmatchcase(path.stem, values.only)]
+    paths = [path for path in kept() if fnmatch.fnmatchcase(path.stem, values.only)]
     if not paths:
         raise common.UserError(f"--only={values.only}: fits no result in {KEPT}. Name one of those.")
     changed = run(paths, values.data_dir, Path(values.workdir), values.update)
     return int(bool(changed) and not values.update)
+
+
+def kept():
+    """Paths of the results that are kept, those of images that were trained on last."""
+    return [path for folder in (KEPT, KEPT / "training_images") for path in sorted(folder.glob("*.json"))]
 
 
 def run(paths, data_dir, workdir, update=False):

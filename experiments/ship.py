@@ -4,10 +4,12 @@
     python -m experiments.dsc_msf --mode=evaluate --workdir=dsc_msf-scenes-0.0012 --dataset=kitti_scenes \\
         --data_dir=DIR --out=runs/shipped
     python -m experiments.ship --name=dsc_msf-scenes-0.0012 --results=runs/shipped/results.json
+    python -m experiments.ship --list
 
 The second command measures what is shipped and not the run, from which it differs by the rounding; the third puts the
-result into the card. about.json holds what no file of the run knows: `trained_on`, `licence_of_the_data`, `tested_on`,
-`use` and `limits`, each a sentence; --about may also be given with --name, to correct it.
+result into the card; the fourth shows what all cards say of training and results. about.json holds what no file of the
+run knows: `trained_on`, `licence_of_the_data`, `tested_on`, `use` and `limits`, each a sentence; --about may also be
+given with --name, to correct it.
 """
 
 import json
@@ -16,7 +18,7 @@ from pathlib import Path
 from absl import flags
 
 from dsin_tf import files
-from eval import rd_results
+from eval import rd_results, tables
 from experiments import codec_driver, common
 
 SENTENCES = ("trained_on", "licence_of_the_data", "tested_on", "use", "limits")
@@ -33,12 +35,16 @@ def define_flags():
         flags.DEFINE_string("about", None, f"JSON file with {', '.join(SENTENCES)}.")
         flags.DEFINE_string("results", None, "Results file of the shipped weights.")
         flags.DEFINE_enum("weights", "last", ["best", "last"], "Weights to ship: best in validation, or the last.")
+        flags.DEFINE_bool("list", False, "Print a table of the weights that are shipped, and end.")
 
 
 def main(argv):
     """Does what the flags ask for."""
     del argv
     values = flags.FLAGS
+    if values.list:
+        common.show_table(overview())
+        return
     if (values.workdir is None) == (values.name is None):
         raise common.UserError("Name either --workdir, a run to ship, or --name, shipped weights whose card changes.")
     if values.workdir is not None:
@@ -72,7 +78,6 @@ def ship(workdir, data, about, weights="last"):
     models.save(model, folder, half=True)
     run = training.Run(workdir)
     starts = json.loads((Path(workdir) / "environment.json").read_text(encoding="utf-8"))
-    before = starts[0].get("init_from")
     card = {
         "model": model.name,
         "variant": model.variant,
@@ -82,7 +87,7 @@ def ship(workdir, data, about, weights="last"):
         "trained_on": about["trained_on"],
         "licence_of_the_data": about["licence_of_the_data"],
         "steps": int(model.step),
-        "began_with": "weights of its own" if before is None else f"weights of {before['step']} steps",
+        "began_with": _beginning(starts[0].get("init_from")),
         "seconds": round(run.checkpoints.newest()["seconds"]),
         "machine": "two CPU cores, shared with other work",
         "still_improving": improvement(run.metrics_path),
@@ -114,15 +119,59 @@ def amend(name, about, results):
     return json.dumps(card, indent=1)
 
 
+def overview():
+    """What the cards of all shipped weights say of training and results, as a `tables.Table`."""
+    from dsin_tf import zoo
+
+    rows = []
+    for name in zoo.names():
+        card = zoo.card(name)
+        minutes = card["seconds"] / 60 if "seconds" in card else None
+        results = card.get("results", {})
+        numbers = ((results.get("bpp"), 4), (results.get("psnr-rgb"), 2), (results.get("ms-ssim-rgb"), 4))
+        cells = (
+            tables.Cell(card["steps"], 0),
+            tables.Cell(minutes, 0),
+            tables.Cell(card["still_improving"].partition(":")[0]),
+            *(tables.Cell(value, digits, results.get("images")) for value, digits in numbers),
+        )
+        rows.append(tables.Row((name,), cells))
+    columns = ("steps", "minutes", "still improving", "bpp", "PSNR (dB)", "MS-SSIM")
+    note = "Steps and minutes are those of the last stage of training. dsin_tf.zoo.card(NAME) has all that a card says."
+    return tables.Table("Shipped weights", ("name",), columns, tuple(rows), note)
+
+
 def improvement(metrics_path):
-    """Whether the training's loss still fell: its mean over the last tenth of the steps against the tenth before."""
+    """Whether training still improved the model when it ended.
+
+    Says so by the loss on the validation set, the last against the one before; without a validation set by training's
+    own, its mean over the last tenth of the steps against the tenth before.
+    """
     from dsin_tf.training import metrics_file
 
-    rows = [row for row in metrics_file.read(metrics_path) if row.get("loss") is not None]
-    tenth = max(len(rows) // 10, 1)
-    last, before = ([row["loss"] for row in part] for part in (rows[-tenth:], rows[-2 * tenth : -tenth] or rows[:1]))
-    change = sum(last) / len(last) / (sum(before) / len(before)) - 1
-    return f"{'yes' if change < 0 else 'no'}: training loss {100 * change:+.1f} % over the last tenth of the steps"
+    rows = metrics_file.read(metrics_path)
+    validated = [row for row in rows if row.get("val_loss") is not None]
+    if len(validated) > 1:
+        before, last = validated[-2:]
+        change = last["val_loss"] / before["val_loss"] - 1
+        what = f"validation loss {100 * change:+.1f} % from step {before['step']:.0f} to {last['step']:.0f}"
+    else:
+        losses = [row["loss"] for row in rows if row.get("loss") is not None]
+        tenth = max(len(losses) // 10, 1)
+        last, before = losses[-tenth:], losses[-2 * tenth : -tenth] or losses[:1]
+        change = sum(last) / len(last) / (sum(before) / len(before)) - 1
+        what = f"training loss {100 * change:+.1f} % over the last tenth of the steps"
+    return f"{'yes' if change < 0 else 'no'}: {what}"
+
+
+def _beginning(origin):
+    """Whose weights training began with, of what environment.json says of it."""
+    from dsin_tf import zoo
+
+    if origin is None:
+        return "weights of its own"
+    name = Path(origin["run"]).name
+    return f"{name if name in zoo.names() else 'weights'} of {origin['step']} steps"
 
 
 def _sentences(path):

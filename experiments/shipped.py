@@ -44,7 +44,7 @@ class Images:
     @property
     def data_set(self):
         """The same as claims take it."""
-        return evidence.DataSet(self.name, self.meta, shlex.join(self.flags))
+        return evidence.DataSet(self.name, self.meta, shlex.join(self.flags), f"{self.words[0]}-small")
 
 
 def images_of_street(count, cache_dir):
@@ -181,6 +181,7 @@ def _figures(images, place, weights):
     if "dsin" in weights:
         yield "dsin_figures", "5", results, "dsin"
         yield "dsin_figures", "10", pictures, "dsin"
+        yield "front", "", [f"--workdir={weights['dsin'][0]}", *images.flags], "dsin"
         if images.name == "street":
             yield "dsin_figures", "match", [f"--workdir={','.join(weights['dsin'])}", *images.flags], "dsin"
         yield "dsin_figures", "9", [f"--workdir={zoo.folder(weights['dsin'][-1])}", "--count=1", *images.flags], "dsin"
@@ -188,6 +189,8 @@ def _figures(images, place, weights):
         yield "ndic_figures", "curves", results, "ndic"
         yield "ndic_figures", "bd", results, "ndic"
         yield "ndic_figures", "visual", pictures, "ndic"
+        parts_of = zoo.folder(weights["ndic_balle2017"][0])
+        yield "ndic_figures", "alpha_beta", [f"--workdirs={parts_of}", "--count=1", *images.flags], "ndic"
     with_side = [name for method in ("ndic_balle2017", "ndic_balle2018", "dsin") for name in weights.get(method, ())]
     if with_side:
         yield "y_check", "", [f"--workdirs={','.join(with_side)}", "--count=1", *images.flags], "ndic"

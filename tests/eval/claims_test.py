@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import dsin_tf.data
+from dsin_tf import zoo
 from eval import claim_measures, claims, evidence, published_numbers, rd_results, tables
 from eval.rd_results import ImagePoints
 from tests.eval.claim_cases import lines
@@ -78,6 +79,8 @@ def test_every_claim_has_a_name_of_its_own_a_source_and_a_command():
                 module = re.match(r"(?:cp -r dsin_tf/zoo/\S+ RUN/\S+|python -m experiments\.(\w+) )", command)
                 assert module, command
                 assert module[1] is None or (ROOT / "experiments" / f"{module[1]}.py").is_file(), command
+                for name in re.findall(r"[a-z0-9_]+(?:-[a-z0-9_]+)*-small-[0-9.]*[0-9]", command):
+                    assert name in zoo.names(), command
                 assert not re.search(r"\bDATA(SET)?\b", command), command
 
 

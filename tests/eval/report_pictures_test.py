@@ -22,12 +22,26 @@ def test_figures_are_read_in_the_order_of_their_names_with_their_pictures(tmp_pa
     assert Page(a.html).all("img")[0]["alt"] == "Gains of a & more: numbers in the table."
 
 
+def test_of_a_figure_without_picture_the_table_is_shown(tmp_path):
+    write_figure(tmp_path / "bare", "a", None)
+    (figure,) = report_pictures.drawn(tmp_path / "bare")
+    assert "<img" not in figure.html
+    assert figure.html == tables.to_html(figure.table)
+
+
+@pytest.mark.parametrize(("count", "folded"), [(20, False), (21, True)])
+def test_a_long_table_is_folded(tmp_path, count, folded):
+    rows = tuple(tables.Row((f"image {at}",), (tables.Cell(float(at)),)) for at in range(count))
+    table = tables.Table("Every image", ("image",), ("value",), rows)
+    page = Page(report_pictures.Drawn(tmp_path / "a.json", table).html)
+    assert ("image 19" in page.folded) == folded
+    assert "image 19" in page.text
+    assert ("Every image: 21 rows" in page.text) == folded
+
+
 def test_folders_without_whole_figures_are_named(tmp_path):
     with pytest.raises(report_pictures.FigureError, match="empty: holds no figure. Name the --out"):
         report_pictures.drawn(tmp_path / "empty")
-    write_figure(tmp_path / "bare", "a", None)
-    with pytest.raises(report_pictures.FigureError, match=r"a\.json: has no picture of its name"):
-        report_pictures.drawn(tmp_path / "bare")
     (tmp_path / "old").mkdir()
     for content in ('{"metric": 1}', "{", '{"table": {"title": "t"}}', "[]"):
         (tmp_path / "old" / "b.json").write_text(content)

@@ -17,7 +17,7 @@ from experiments import codec_driver, common, results
 from tests.dsin_tf.models import lively
 from tests.experiments.driving import drive
 
-KEPT = sorted(results.KEPT.glob("*.json"))
+KEPT = results.kept()
 RATE = ("--codecs=jpeg", "--bpp=2,3")
 
 

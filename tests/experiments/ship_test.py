@@ -47,6 +47,50 @@ def test_what_is_shipped_is_the_run_with_16_bits_a_weight(run, place):
     assert place.joinpath(NAME, "weights.npz").stat().st_size < (run / "weights.npz").stat().st_size
 
 
+@pytest.mark.parametrize(
+    ("losses", "validated", "expected"),
+    [
+        ([4.0, 3.0, 2.0], {}, "yes: training loss -33.3 % over the last tenth of the steps"),
+        ([4.0, 2.0, 3.0], {}, "no: training loss +50.0 % over the last tenth of the steps"),
+        ([4.0, 3.0, 2.0], {2: 5.0}, "yes: training loss -33.3 % over the last tenth of the steps"),
+        ([4.0, 3.0, 2.0], {0: 9.0, 1: 5.0, 2: 6.0}, "no: validation loss +20.0 % from step 20 to 30"),
+        ([4.0, 3.0, 5.0], {0: 5.0, 2: 4.0}, "yes: validation loss -20.0 % from step 10 to 30"),
+    ],
+)
+def test_the_card_says_by_validation_where_there_was_one_whether_training_still_improved(
+    tmp_path, losses, validated, expected
+):
+    rows = [f"{10 * (at + 1)},{loss},{validated.get(at, '')}" for at, loss in enumerate(losses)]
+    (tmp_path / "metrics.csv").write_text("\n".join(["step,loss,val_loss", *rows]) + "\n")
+    assert ship.improvement(tmp_path / "metrics.csv") == expected
+
+
+def test_the_card_names_the_shipped_weights_that_training_began_with(run, place, tmp_path):
+    ship.ship(run, "made_up", ABOUT)
+    config = training.Config(steps=2, schedule="constant", steps_per_epoch=2, log_every=1)
+    native = data.protocols.get("native")
+    setting = [{"lmbda": 0.0024}]
+    codec_driver.train("balle2017", "tiny", setting, Pairs(), None, native, config, tmp_path / "b", init_from=NAME)
+    ship.ship(tmp_path / "b", "made_up", ABOUT)
+    assert zoo.card("balle2017-made_up-0.0024")["began_with"] == f"{NAME} of 4 steps"
+
+
+def test_the_overview_has_what_the_cards_say(run, place):
+    ship.ship(run, "made_up", ABOUT)
+    (row,) = ship.overview().rows
+    card = zoo.card(NAME)
+    assert row.labels == (NAME,)
+    values = [cell.value for cell in row.cells]
+    assert values == [4, card["seconds"] / 60, card["still_improving"][:3].rstrip(":"), None, None, None]
+
+
+def test_every_card_that_is_shipped_is_in_the_overview():
+    table = ship.overview()
+    assert [row.labels[0] for row in table.rows] == list(zoo.names())
+    for row in table.rows:
+        assert all(cell.value is not None for cell in (row.cells[0], *row.cells[2:]))
+
+
 def test_results_of_the_shipped_weights_go_into_the_card(run, place, tmp_path):
     ship.ship(run, "made_up", ABOUT)
     native = data.protocols.get("native")
