@@ -21,8 +21,9 @@ def test_shipped_weights_code_a_street(name, street):
     card = zoo.card(name)
     setting = next(name for name in RATE_SETTINGS if name in model.settings)
     rate = model.settings[setting]
-    data_name = "scenes-small" if model.name in ON_SCENES else "kitti-small"
-    assert name == "-".join(filter(None, (model.name, model.variant, data_name, f"{rate:g}")))
+    data_names = ("scenes-small",) if model.name in ON_SCENES else ("kitti-small", "street-small")
+    parts = (filter(None, (model.name, model.variant, data_name, f"{rate:g}")) for data_name in data_names)
+    assert name in map("-".join, parts)
     assert (model.identity.hex(), int(model.step)) == (card["identity"], card["steps"])
     x, *side = street if model.uses_side else street[:1]
     blob = model.compress(x)
@@ -35,19 +36,31 @@ def test_shipped_weights_code_a_street(name, street):
 
 def test_how_many_rates_there_are_of_each_model():
     expected = {
-        "balle2017": 2,
-        "balle2018": 2,
-        "content_weighted": 2,
-        "cpm": 2,
-        "dsc_msf": 2,
-        "dsin": 2,
-        "lee2019": 2,
-        "multichannel": 8,  # with fusion, without, with half of the channels, with side information
-        "ndic_balle2017": 2,
-        "ndic_balle2018": 2,
-        "ndic_cam": 2,
+        ("balle2017", "kitti"): 2,
+        ("balle2017", "street"): 2,
+        ("balle2018", "kitti"): 2,
+        ("balle2018", "street"): 2,
+        ("content_weighted", "scenes"): 2,
+        ("cpm", "kitti"): 2,
+        ("cpm", "street"): 2,
+        ("dsc_msf", "scenes"): 2,
+        ("dsin", "kitti"): 2,
+        ("dsin", "street"): 2,
+        ("lee2019", "scenes"): 2,
+        ("multichannel", "scenes"): 8,  # with fusion, without, with half of the channels, with side information
+        ("ndic_balle2017", "kitti"): 2,
+        ("ndic_balle2017", "street"): 2,
+        ("ndic_balle2018", "kitti"): 2,
+        ("ndic_balle2018", "street"): 2,
+        ("ndic_cam", "kitti"): 2,
+        ("ndic_cam", "street"): 2,
     }
-    assert Counter(name.split("-")[0] for name in zoo.names()) == expected
+    found = Counter((name.split("-")[0], name.split("-")[-3]) for name in zoo.names())
+    assert found == expected
+
+
+def test_all_weights_together_take_at_most_60_mb():
+    assert sum(path.stat().st_size for path in zoo.PLACE.rglob("*") if path.is_file()) < 60e6
 
 
 def test_other_names_are_directories_or_refused():
