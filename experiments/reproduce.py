@@ -124,7 +124,7 @@ def _asked_of(images):
 
     Rates that a claim names may be out of reach on other images: then the mean over those that both codecs have counts.
     """
-    of_kind = {kind: each for kind, sets in _KINDS.items() for each in images if each.sets == sets}
+    of_kind = {kind: each for kind, sets in _KINDS.items() for each in images if each.sets == sets and not each.apart}
     asked = []
     for claim in claims.load():
         each = next((of_kind[kind] for kind in of_kind if claim.may_use(kind)), None)

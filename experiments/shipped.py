@@ -32,6 +32,8 @@ class Images:
       flags: of the drivers, which choose them.
       words: DATA in the names of weights, in the order in which they are preferred.
       sets: whether they are sets of images, or else pairs.
+      apart: whether x and y were taken at different times. Then what does not decode with y, nor is compared with what
+        does, is not measured, and curves alone are drawn: it is all to compare with pairs of one time.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Images:
     flags: tuple
     words: tuple
     sets: bool = False
+    apart: bool = False
 
     @property
     def data_set(self):
@@ -48,18 +51,19 @@ class Images:
 
 
 def images_of_street(count, cache_dir):
-    """Pairs of rendered streets, and sets of drives along them.
+    """Pairs of rendered streets, of one time and apart, and sets of drives along them.
 
     Args:
       count: how many pairs, and images in sets of up to eight.
       cache_dir: folder for their pictures.
     """
     cache, words = f"--cache_dir={cache_dir}", ("street", "scenes")
-    pairs = ("--dataset=street", f"--limit={count}", cache)
+    pairs = [(f"--dataset={name}", f"--limit={count}", cache) for name in ("street", "street_general")]
     size, sets = min(count, 8), max(count // 8, 1)
     drives = ("--dataset=street_sets", "--views=drive", f"--set_size={size}", f"--limit={sets}", cache)
     return [
-        Images("street", "Street", {"dataset": "street", "split": "test"}, pairs, words),
+        Images("street", "Street", {"dataset": "street", "split": "test"}, pairs[0], words),
+        Images("street_general", "Street", {"dataset": "street_general", "split": "test"}, pairs[1], words, apart=True),
         Images("street_sets", "Street", {"dataset": "street_sets", "split": "test"}, drives, words, sets=True),
     ]
 
@@ -129,9 +133,14 @@ def weights_for(images):
     """{method: (DATA, names)} of the weights that some images are measured with; see `choose`."""
     drivers = _drivers()
     chosen = {method: names for method, names in choose(images.words).items() if _model(method) in drivers}
-    return {
-        method: names for method, names in chosen.items() if (_model(method) in dsc_msf.FAMILY.models) == images.sets
-    }
+    return {method: names for method, names in chosen.items() if _is_for(_model(method), images)}
+
+
+def _is_for(model, images):
+    """Whether a model is measured with some images."""
+    if images.apart and model in multichannel.FAMILY.models:
+        return False
+    return (model in dsc_msf.FAMILY.models) == images.sets
 
 
 def steps_of(images, folder, codecs):
@@ -172,6 +181,12 @@ def _figures(images, place, weights):
     """(driver, figure, flags, paper) of the figures that can be made."""
     results = [f"--results={place}/*/results.json,{place}/anchors/*.json"]
     pictures = [f"--pictures={place}/anchors/pictures"]
+    if images.apart:
+        if "dsin" in weights:
+            yield "dsin_figures", "5", results, "dsin"
+        if "ndic_balle2017" in weights:
+            yield "ndic_figures", "curves", results, "ndic"
+        return
     if images.sets:
         if "dsc_msf" in weights:
             yield from (("dsc_msf_figures", name, results, "dsc_msf") for name in ("psnr", "ms_ssim", "depth"))

@@ -48,8 +48,7 @@ def everything(monkeypatch):
     names += [f"ndic_{of}-kitti-small-0.0008" for of in ("balle2017", "balle2018", "cam")] + ["balle2017-kitti-small-1"]
     monkeypatch.setattr(shipped.zoo, "names", lambda: tuple(names))
     monkeypatch.setattr(shipped.zoo, "folder", lambda name: f"zoo/{name}")
-    pairs, sets = shipped.images_of_street(8, "cache")
-    return {each.name: shipped.steps_of(each, "here", ["jpeg", "bpg"]) for each in (pairs, sets)}
+    return {each.name: shipped.steps_of(each, "here", ["jpeg", "bpg"]) for each in shipped.images_of_street(8, "cache")}
 
 
 def test_every_step_has_flags_that_its_driver_knows(everything):
@@ -72,6 +71,8 @@ def test_models_are_evaluated_by_their_driver_on_what_they_are_for(everything):
         **dict.fromkeys(("multichannel", "multichannel-no_fusion_8", "content_weighted"), "multichannel"),
         "balle2017": "balle",
     }
+    with_y = {method for method in drivers["street"] if not method.startswith(("multichannel", "content_weighted"))}
+    assert set(drivers["street_general"]) == with_y
 
 
 def test_figures_are_drawn_when_all_is_measured_and_can_be_done_without(everything):
