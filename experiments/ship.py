@@ -69,6 +69,7 @@ def ship(workdir, data, about, weights="last"):
       A line that says what became of it.
     """
     from dsin_tf import models, training, zoo
+    from dsin_tf.models import storage
 
     model = codec_driver.load(workdir, weights)
     models.round_to_half(model)
@@ -82,6 +83,7 @@ def ship(workdir, data, about, weights="last"):
         "model": model.name,
         "variant": model.variant,
         "identity": model.identity.hex(),
+        "sha256": storage.checksums(folder),
         "preset": model.preset,
         rate_name: model.settings[rate_name],
         "trained_on": about["trained_on"],

@@ -15,7 +15,7 @@ A preset is a dict of constructor arguments in the model's file: `paper` as publ
 import importlib
 import inspect
 
-from dsin_tf.models.storage import load_weights, read_settings, round_to_half, save
+from dsin_tf.models.storage import check_files, check_identity, load_weights, read_settings, round_to_half, save
 
 __all__ = ["create", "load", "names", "presets", "register", "round_to_half", "save"]
 
@@ -103,10 +103,12 @@ def load(directory):
       storage.ModelFilesError: the directory holds no model, or its files are damaged or do not fit together.
     """
     name, preset, settings, is_stripped = read_settings(directory)
+    check_files(directory)
     model = create(name, preset, **settings)
     if is_stripped:
         model.strip()
     load_weights(model, directory)
+    check_identity(model, directory)
     return model
 
 

@@ -1,9 +1,11 @@
 """Models in directories: `model.json` says what it is, `weights.npz` holds all its numbers.
 
 Each file is replaced whole or not at all. The coding tables are in the same file as the weights, so that the two can
-never be separated.
+never be separated. Beside weights that come with the package lies `card.json` with the checksums of both files and the
+identity that the model has in this version of the package; what does not match is refused.
 """
 
+import hashlib
 import io
 import json
 import zipfile
@@ -15,6 +17,7 @@ from dsin_tf import files
 
 _SETTINGS_FILE = "model.json"
 _WEIGHTS_FILE = "weights.npz"
+_CARD_FILE = "card.json"
 
 
 class ModelFilesError(ValueError):
@@ -44,6 +47,50 @@ def save(model, directory, half=False):
     settings = {"name": model.name, "preset": model.preset, "settings": model.settings, "stripped": model.is_stripped}
     files.write_bytes(Path(directory) / _WEIGHTS_FILE, buffer.getvalue())
     files.write_text(Path(directory) / _SETTINGS_FILE, json.dumps(settings, indent=2) + "\n")
+
+
+def checksums(directory):
+    """`{file: its SHA-256 as hexadecimal digits}` of those of a model's files that are there."""
+    paths = [path for path in (Path(directory) / name for name in (_SETTINGS_FILE, _WEIGHTS_FILE)) if path.is_file()]
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+
+
+def check_files(directory):
+    """Compares a model's files with the checksums on the card beside them, if there is one.
+
+    Raises:
+      ModelFilesError: a file is not the one that the card is of.
+    """
+    expected = _card(directory).get("sha256", {})
+    for name, found in checksums(directory).items() if expected else ():
+        if found != expected.get(name):
+            raise ModelFilesError(
+                f"{Path(directory) / name}: has the SHA-256 {found}, {_CARD_FILE} beside it says {expected.get(name)}. "
+                "Get a whole copy; for weights that come with the package, install it again."
+            )
+
+
+def check_identity(model, directory):
+    """Compares a model, as this code makes it of its files, with the identity on the card beside them.
+
+    Raises:
+      ModelFilesError: another version of the code made the card: files of that would not be decoded.
+    """
+    expected = _card(directory).get("identity")
+    if model.is_prepared and expected not in (None, model.identity.hex()):
+        raise ModelFilesError(
+            f"{directory}: is model {model.identity.hex()} in this version of the package, {_CARD_FILE} says "
+            f"{expected}. Install the version that these weights came with."
+        )
+
+
+def _card(directory):
+    try:
+        return json.loads((Path(directory) / _CARD_FILE).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise ModelFilesError(f"{Path(directory) / _CARD_FILE}: cannot be read ({error}). Get a whole copy.") from error
 
 
 def round_to_half(model):

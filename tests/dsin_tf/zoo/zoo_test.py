@@ -1,3 +1,6 @@
+import hashlib
+import json
+import shutil
 from collections import Counter
 
 import numpy as np
@@ -7,6 +10,7 @@ import dsin_tf
 from dsin_tf import data, zoo
 
 RATE_SETTINGS = ("target_bpp", "lmbda", "rate_weight", "target_share")
+PLACE, NAME = zoo.PLACE, "balle2017-kitti-small-0.0008"
 ON_SCENES = ("content_weighted", "dsc_msf", "lee2019", "multichannel")  # trained on KITTI and Street
 
 
@@ -57,6 +61,53 @@ def test_how_many_rates_there_are_of_each_model():
     }
     found = Counter((name.split("-")[0], name.split("-")[-3]) for name in zoo.names())
     assert found == expected
+
+
+@pytest.mark.parametrize("name", zoo.names())
+def test_every_card_has_the_checksums_of_its_files(name):
+    for file, expected in zoo.card(name)["sha256"].items():
+        assert hashlib.sha256((zoo.folder(name) / file).read_bytes()).hexdigest() == expected
+    assert set(zoo.card(name)["sha256"]) == {"model.json", "weights.npz"}
+
+
+@pytest.fixture
+def copy(tmp_path, monkeypatch):
+    """Shipped weights in a place of their own, and a way to change their card."""
+    monkeypatch.setattr(zoo, "PLACE", tmp_path)
+    shutil.copytree(PLACE / NAME, tmp_path / NAME)
+
+    def change(**entries):
+        card = {**zoo.card(NAME), **entries}
+        (tmp_path / NAME / "card.json").write_text(json.dumps(card))
+
+    return tmp_path / NAME, change
+
+
+@pytest.mark.parametrize("file", ["weights.npz", "model.json"])
+def test_weights_that_do_not_match_their_checksum_are_refused_by_name(copy, file):
+    folder, _ = copy
+    dsin_tf.load(NAME)
+    with (folder / file).open("ab") as stream:
+        stream.write(b"\n")  # which numpy and JSON read as if it were not there
+    with pytest.raises(ValueError, match=rf"{NAME}/{file}: has the SHA-256 .* install it again"):
+        dsin_tf.load(NAME)
+
+
+def test_weights_that_the_code_makes_another_model_of_are_refused_by_name(copy):
+    folder, change = copy
+    change(identity="00000000")
+    with pytest.raises(ValueError, match=rf"{NAME}: is model [0-9a-f]{{8}} in this version .* says 00000000"):
+        dsin_tf.load(NAME)
+    (folder / "card.json").write_text("{")
+    with pytest.raises(ValueError, match=rf"{NAME}/card\.json: cannot be read"):
+        dsin_tf.load(NAME)
+
+
+def test_missing_weights_are_told_as_such(copy):
+    folder, _ = copy
+    (folder / "weights.npz").unlink()
+    with pytest.raises(ValueError, match=r"weights\.npz: does not exist"):
+        dsin_tf.load(NAME)
 
 
 def test_all_weights_together_take_at_most_60_mb():
