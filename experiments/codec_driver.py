@@ -753,9 +753,14 @@ def method(model, variant=""):
 
 
 def label(model, labels, variant=""):
-    """What tables and plots call a model: its label of {method: label}, and the preset if it is not the paper's."""
+    """What tables and plots call a model: its label of {method: label}, what is not the paper's preset, and MS-SSIM.
+
+    Trained for MS-SSIM a model is another one, whatever its paper calls them.
+    """
     named = method(model, variant)
-    return labels.get(named, named) + ("" if model.preset == "paper" else f" ({model.preset})")
+    preset = "" if model.preset == "paper" else f" ({model.preset})"
+    distortion = ", for MS-SSIM" if model.settings.get("distortion") == "ms-ssim" else ""
+    return f"{labels.get(named, named)}{preset}{distortion}"
 
 
 def _save_result(folder, described, source, protocol, measured, variant):

@@ -2,6 +2,7 @@
 
 import json
 import re
+import types
 
 import numpy as np
 import pytest
@@ -122,3 +123,16 @@ def test_flags_that_do_not_fit_are_named(arguments, message, tmp_path):
     assert done.returncode == 1
     assert done.stderr.startswith("error: ")
     assert re.search(message, " ".join(done.stderr.split()))
+
+
+@pytest.mark.parametrize(
+    ("preset", "settings", "expected"),
+    [
+        ("paper", {"distortion": "mse"}, "NDIC-CAM"),
+        ("small", {"distortion": "ms-ssim"}, "NDIC-CAM (small), for MS-SSIM"),
+        ("tiny", {}, "NDIC-CAM (tiny)"),
+    ],
+)
+def test_labels_say_what_is_not_the_paper_s_preset_and_what_was_trained_for_ms_ssim(preset, settings, expected):
+    model = types.SimpleNamespace(name="ndic_cam", variant="", preset=preset, settings=settings)
+    assert codec_driver.label(model, ndic.FAMILY.labels) == expected
