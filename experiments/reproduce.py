@@ -101,7 +101,7 @@ def run(workdir, names, count, data_dir=None, jobs=1):
     checked = {}
     found = evidence.load([workdir])
     for title in dict.fromkeys(each.title for each in images):
-        asked = _asked_of([each for each in images if each.title == title])
+        asked = _asked_of([each for each in images if each.title == title], others=not checked)
         checked[title] = claims.check_with(found, asked)
     written = _show(report.find(paths), workdir, checked)
     print(f"Report: {written} ({time.monotonic() - start:.0f} s)")
@@ -119,8 +119,8 @@ def _weights_table(images):
     return tables.Table("Shipped weights", ("images", "method"), ("trained on", "weights"), tuple(rows), note)
 
 
-def _asked_of(images):
-    """All claims: those that Street's pictures can decide are asked of these images, others of their own data.
+def _asked_of(images, others=True):
+    """The claims that Street's pictures can decide, asked of these images, and `others`, asked of their own data.
 
     Rates that a claim names may be out of reach on other images: then the mean over those that both codecs have counts.
     """
@@ -132,7 +132,8 @@ def _asked_of(images):
             claim = claim.on(each.data_set)
             if isinstance(claim.measure.get("rate"), list):
                 claim = dataclasses.replace(claim, measure={"else": {"rate": "mean"}, **claim.measure})
-        asked.append(claim)
+        if each is not None or others:
+            asked.append(claim)
     return asked
 
 

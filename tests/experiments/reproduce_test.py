@@ -81,6 +81,8 @@ def test_claims_that_street_can_decide_are_asked_of_these_images_and_others_stay
     stay = {"dsin_stereo_over_general", "dsin_general", "ndic_cityscapes_psnr", "multichannel_fusion_cmssim"}
     assert stay | {"dsin_lowest_rate_jpeg", "dsin_patchmatch"} <= _of(names, None)
     assert reproduce._asked_of([]) == claims.load()
+    alone = reproduce._asked_of(reproduce.shipped.images_of_street(8, "cache")[:1], others=False)
+    assert {claim.id for claim in alone} == _of(names, "street")
 
 
 def _of(names, kind):
