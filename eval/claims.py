@@ -3,9 +3,9 @@
     python -m eval.claims
     python -m eval.claims --results=runs/mine --out=runs/claims
 
-`eval/claims.json` holds the statements, what was published, how each is measured (`eval/claim_measures.py`) and which
-commands measure it again; `eval/published/README.md` describes it. Where a claim names several data sets, the first
-counts on which all that it needs was measured. Nothing is chosen by its outcome.
+`eval/published/claims.json` holds the statements, what was published, how each is measured (`eval/claim_measures.py`)
+and which commands measure it again; `eval/published/README.md` describes it. Where a claim names several data sets,
+the first counts on which all that it needs was measured. Nothing is chosen by its outcome.
 
 A measured value has a 95 % interval, of the bootstrap over images, and with it a verdict:
 
@@ -32,9 +32,9 @@ from absl import app, flags
 from rich.console import Console
 
 from dsin_tf import files
-from eval import claim_measures, curves, evidence, tables
+from eval import claim_measures, curves, evidence, published_numbers, tables
 
-FILE = Path(__file__).with_name("claims.json")
+FILE = published_numbers.FOLDER / "claims.json"
 RESULTS = Path(__file__).with_name("results")
 PAPERS = {
     "dsin": "DSIN",

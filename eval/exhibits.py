@@ -1,8 +1,8 @@
 """Every table and figure of the papers, with the command that makes ours or the reason why there is none.
 
-They are listed in `eval/exhibits.json`, and are the papers that `published_numbers` has numbers of, under the same
-names. What a paper says in its text about its results is listed, too. DIR stands for a folder of data, RUN for a run
-directory.
+They are listed in `eval/published/exhibits.json`, and are the papers that `published_numbers` has numbers of, under the
+same names. What a paper says in its text about its results is listed, too. DIR stands for a folder of data, RUN for a
+run directory.
 """
 
 import dataclasses
@@ -10,9 +10,9 @@ import fnmatch
 import json
 from pathlib import Path
 
-from eval import tables
+from eval import published_numbers, tables
 
-PATH = Path(__file__).with_name("exhibits.json")
+PATH = published_numbers.FOLDER / "exhibits.json"
 
 _COMMAND = "python -m "
 

@@ -1,4 +1,4 @@
-"""Reads the published numbers that measurements are compared with: `eval/published/*.json`.
+"""Reads the published numbers that measurements are compared with: curves and tables in `eval/published`.
 
 The formats, and where every number comes from, are described in `eval/published/README.md`.
 """
@@ -77,7 +77,7 @@ def tables(paper=None):
 
 
 def _all_curves():
-    return [rd_results.load(path) for path in sorted(FOLDER.glob("*.json")) if not path.name.endswith(_TABLES)]
+    return [rd_results.load(path) for path in sorted(FOLDER.glob("*_*.json")) if not path.name.endswith(_TABLES)]
 
 
 def _all_tables():

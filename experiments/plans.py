@@ -219,7 +219,7 @@ def table(paper, scale, planned):
     note = f"Hours of training {who}" + (
         f"; those of {unknown} runs are not known and come on top." if unknown else "."
     )
-    note += " GB: of checkpoints and weights. Serves: claims of eval/claims.json and figures of the paper."
+    note += " GB: of checkpoints and weights. Serves: claims of eval/published/claims.json and figures of the paper."
     columns = ("runs", "hours", "GB", "serves")
     return tables.Table(f"{claims.PAPERS[paper]}, scale {scale}", ("step",), columns, tuple(made), note)
 

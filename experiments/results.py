@@ -104,7 +104,9 @@ def run(paths, data_dir, workdir, update=False):
                 shutil.copyfile(again, path)
     common.show_table(_table(rows))
     if changed and update:
-        print(f"Updated: {', '.join(map(str, changed))}. README.md and eval/claims.json may quote what changed.")
+        print(
+            f"Updated: {', '.join(map(str, changed))}. README.md and explanations of claims may quote these."
+        )
     return changed
 
 

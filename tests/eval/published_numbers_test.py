@@ -45,7 +45,7 @@ def test_every_curve_ascends_in_rate_and_names_its_source(curve):
 def test_file_names_say_what_is_inside_and_no_two_curves_are_the_same():
     keys = [(c.meta["paper"], c.meta["dataset"], c.meta["method"], *c.results) for c in ALL]
     assert len(set(keys)) == len(keys)
-    names = {path.stem for path in published.FOLDER.glob("*.json") if not path.stem.endswith("_tables")}
+    names = {path.stem for path in published.FOLDER.glob("*_*.json") if not path.stem.endswith("_tables")}
     assert len(names) == len(ALL)
     for curve in ALL:
         meta = curve.meta
