@@ -139,6 +139,7 @@ def define_flags(family):
             "Part of the data set to validate on; by default val where there is one. 'none' validates on nothing: the "
             "last weights are then the ones used.",
         )
+        common.define_dataset("val_dataset", None, "Data set to validate on, if not the one that is trained on.")
         flags.DEFINE_string("size", None, "HEIGHTxWIDTH of street's pictures in pixels; by default 128x256.")
         flags.DEFINE_string(
             "crop",
@@ -548,10 +549,10 @@ def _config(preset):
 
 def _validation_source():
     values = flags.FLAGS
-    split = values.val_split
+    split, dataset = values.val_split, values.val_dataset or values.dataset
     if split is None:
-        split = "val" if "val" in (data.splits(values.dataset) or ()) else "none"
-    return None if split == "none" else common.load_data(split=split, **data_options())
+        split = "val" if "val" in (data.splits(dataset) or ()) else "none"
+    return None if split == "none" else common.load_data(split, dataset, **data_options())
 
 
 def data_options():

@@ -44,8 +44,7 @@ def flag_group(title):
 def define_data_flags():
     """Flags that choose a data set; the same names in every driver."""
     with flag_group("Data"):
-        flags.DEFINE(
-            _DatasetParser(data.names()),
+        define_dataset(
             "dataset",
             "street",
             "Data set; 'street' is rendered and needs no --data_dir. Several of one kind, with + between, are one: "
@@ -92,14 +91,25 @@ def define_data_flags():
         flags.DEFINE_integer("limit", None, "Use only the first so many items of the list.", lower_bound=1)
 
 
-def load_data(split=None, **options):
-    """The data set that the flags choose, or another `split` of it; `options` go to `data.load` as they are."""
+def define_dataset(flag, default, text):
+    """A flag that is the name of a data set, or names of several."""
+    flags.DEFINE(_DatasetParser(data.names()), flag, default, text)
+
+
+def load_data(split=None, dataset=None, **options):
+    """The data set that the flags choose.
+
+    Args:
+      split: another part than the flags say.
+      dataset: another name than the flags say.
+      **options: of `data.load`.
+    """
     values = flags.FLAGS
     # What the data set has no use for, it refuses by name.
     given = {name: getattr(values, name) for name in ("list_file", "set_size", "views", "scenes", "cache_dir")}
     options.update((name, value) for name, value in given.items() if value is not None)
     return data.load(
-        values.dataset,
+        dataset or values.dataset,
         split=split or values.split,
         data_dir=values.data_dir,
         partial=values.partial,

@@ -146,7 +146,7 @@ def overview():
 def improvement(metrics_path):
     """Whether training still improved the model when it ended.
 
-    Says so by the loss on the validation set, the last against the one before; without a validation set by training's
+    Says so by the loss on the validation set: the last one has to be the lowest. Without a validation set by training's
     own, its mean over the last tenth of the steps against the tenth before.
     """
     from dsin_tf.training import metrics_file
@@ -154,9 +154,10 @@ def improvement(metrics_path):
     rows = metrics_file.read(metrics_path)
     validated = [row for row in rows if row.get("val_loss") is not None]
     if len(validated) > 1:
-        before, last = validated[-2:]
-        change = last["val_loss"] / before["val_loss"] - 1
-        what = f"validation loss {100 * change:+.1f} % from step {before['step']:.0f} to {last['step']:.0f}"
+        *before, last = validated
+        best = min(before, key=lambda row: row["val_loss"])
+        change = last["val_loss"] / best["val_loss"] - 1
+        what = f"validation loss {100 * change:+.1f} % from step {best['step']:.0f} to {last['step']:.0f}"
     else:
         losses = [row["loss"] for row in rows if row.get("loss") is not None]
         tenth = max(len(losses) // 10, 1)

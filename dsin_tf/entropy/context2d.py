@@ -53,6 +53,8 @@ class Context2D(tf.keras.layers.Layer):
             glorot = tf.keras.initializers.GlorotUniform(int(seed))
             self.kernels.append(self.add_weight(f"{layer}/kernel", shape, initializer=glorot, **settings))
             self.biases.append(self.add_weight(f"{layer}/bias", shape[-1:], initializer="zeros", **settings))
+        # What is masked has no gradient and stays zero, which takes no room in a file.
+        self.kernels[0].assign(self.kernels[0] * _MASK[..., None, None])
 
     def call(self, latents, features):
         """Parameters `[N, h, w, 2 M]`, as `hyperprior.split` takes them, where all latents are known.

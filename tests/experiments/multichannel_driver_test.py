@@ -281,10 +281,14 @@ def test_flags_make_the_model_that_is_trained_and_its_files(tmp_path):
     }
     settings = [f"--{name}={str(value).lower()}" for name, value in given.items()]
     shared = ("--mode=train", "--preset=tiny", "--steps=4", "--crop=16x24", *places, workdir)
-    trained = drive("multichannel", *shared, "--rate_weight=7", *settings)
+    validation = ("--val_dataset=street", "--limit=2")
+    trained = drive("multichannel", *shared, "--rate_weight=7", *settings, *validation)
     assert trained.returncode == 0, trained.stderr
     assert "Multi-channel, preset tiny, trained on images" in trained.stdout
-    described = json.loads((tmp_path / "run" / "config.json").read_text())["model"]
+    configuration = json.loads((tmp_path / "run" / "config.json").read_text())
+    for use, expected in {"train": ("images", "train", 2), "validation": ("street", "val", 2)}.items():
+        assert tuple(configuration["data"][use][key] for key in ("name", "split", "count")) == expected
+    described = configuration["model"]
     assert {**described, **given, "rate_weight": 7.0, "side": False, "context": "counts"} == described
     codec_driver.compress(tmp_path / "run", tmp_path / "x.png", tmp_path / "x.dsin")
     files = (f"--input={tmp_path / 'x.dsin'}", f"--output={tmp_path / 'grey.png'}")

@@ -55,6 +55,7 @@ def test_what_is_shipped_is_the_run_with_16_bits_a_weight(run, place):
         ([4.0, 3.0, 2.0], {2: 5.0}, "yes: training loss -33.3 % over the last tenth of the steps"),
         ([4.0, 3.0, 2.0], {0: 9.0, 1: 5.0, 2: 6.0}, "no: validation loss +20.0 % from step 20 to 30"),
         ([4.0, 3.0, 5.0], {0: 5.0, 2: 4.0}, "yes: validation loss -20.0 % from step 10 to 30"),
+        ([4.0, 3.0, 5.0], {0: 5.0, 1: 8.0, 2: 6.0}, "no: validation loss +20.0 % from step 10 to 30"),
     ],
 )
 def test_the_card_says_by_validation_where_there_was_one_whether_training_still_improved(
