@@ -139,7 +139,9 @@ def define_flags(family):
             "Part of the data set to validate on; by default val where there is one. 'none' validates on nothing: the "
             "last weights are then the ones used.",
         )
-        common.define_dataset("val_dataset", None, "Data set to validate on, if not the one that is trained on.")
+        flags.DEFINE(
+            common.DatasetParser(), "val_dataset", None, "Data set to validate on, if not the one that is trained on."
+        )
         flags.DEFINE_string("size", None, "HEIGHTxWIDTH of street's pictures in pixels; by default 128x256.")
         flags.DEFINE_string(
             "crop",

@@ -44,7 +44,8 @@ def flag_group(title):
 def define_data_flags():
     """Flags that choose a data set; the same names in every driver."""
     with flag_group("Data"):
-        define_dataset(
+        flags.DEFINE(
+            DatasetParser(),
             "dataset",
             "street",
             "Data set; 'street' is rendered and needs no --data_dir. Several of one kind, with + between, are one: "
@@ -89,11 +90,6 @@ def define_data_flags():
         )
         flags.DEFINE_bool("partial", False, "Go on with the images that are there when some of the list are missing.")
         flags.DEFINE_integer("limit", None, "Use only the first so many items of the list.", lower_bound=1)
-
-
-def define_dataset(flag, default, text):
-    """A flag that is the name of a data set, or names of several."""
-    flags.DEFINE(_DatasetParser(data.names()), flag, default, text)
 
 
 def load_data(split=None, dataset=None, **options):
@@ -224,8 +220,11 @@ def show_table(table):
     out.print(shown)
 
 
-class _DatasetParser(flags.EnumParser):
-    """Names of data sets, one or several joined by "+"."""
+class DatasetParser(flags.EnumParser):
+    """Of flags that name a data set, or several joined by "+"."""
+
+    def __init__(self):
+        super().__init__(data.names())
 
     def parse(self, argument):
         for name in argument.split("+"):

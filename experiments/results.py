@@ -104,9 +104,7 @@ def run(paths, data_dir, workdir, update=False):
                 shutil.copyfile(again, path)
     common.show_table(_table(rows))
     if changed and update:
-        print(
-            f"Updated: {', '.join(map(str, changed))}. README.md and explanations of claims may quote these."
-        )
+        print(f"Updated: {', '.join(map(str, changed))}. README.md and explanations of claims may quote these.")
     return changed
 
 

@@ -50,7 +50,7 @@ def test_how_many_rates_there_are_of_each_model():
         ("dsc_msf", "scenes"): 2,
         ("dsin", "kitti"): 2,
         ("dsin", "street"): 2,
-        ("lee2019", "scenes"): 2,
+        ("lee2019", "scenes"): 4,  # with context model and without
         ("multichannel", "scenes"): 8,  # with fusion, without, with half of the channels, with side information
         ("ndic_balle2017", "kitti"): 2,
         ("ndic_balle2017", "street"): 2,
