@@ -100,9 +100,8 @@ class Claim:
     def commands(self, data):
         """What measures the claim again on `data`, some `evidence.DataSet`s."""
         sources = [self.measure[name] for name in ("of", "over", "figure") if name in self.measure]
-        return tuple(
-            dict.fromkeys(_filled(line, each) for source in sources for each in data for line in source.commands)
-        )
+        pairs = [(source, each) for source in sources for each in data]
+        return tuple(dict.fromkeys(_filled(line, each) for source, each in pairs for line in each.commands_of(source)))
 
 
 @dataclasses.dataclass(frozen=True)

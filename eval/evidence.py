@@ -62,6 +62,7 @@ class DataSet:
       flags: of commands, that choose these images.
       weights: what names of shipped weights that were trained on such images hold.
       training: flags that choose the images of a training, and what else is to be said of one on them.
+      commands: {name of a method: list of commands} where these are not the method's own.
     """
 
     name: str
@@ -69,6 +70,11 @@ class DataSet:
     flags: str = ""
     weights: str = "kitti-small"
     training: str = "--dataset=kitti_small --data_dir=DIR"
+    commands: Mapping = dataclasses.field(default_factory=dict)
+
+    def commands_of(self, source):
+        """What makes a `Method` or `Figure` of these images."""
+        return self.commands.get(source.name, source.commands)
 
     def fits(self, meta):
         """Whether a result or a figure with this meta is of these images."""

@@ -157,7 +157,8 @@ def define_flags(family):
         flags.DEFINE_string(
             "init_from",
             None,
-            "Run directory whose weights training begins with; of a sweep, the run of the same rate is taken.",
+            "Run directory whose weights training begins with, or shipped weights; of a sweep, or of several names "
+            "with commas between, those of the same rate are taken.",
         )
         flags.DEFINE_integer(
             "steps", None, "Steps in all; more than before goes on with a finished run.", lower_bound=1
@@ -293,8 +294,8 @@ def train(
       strategy: name of a `dsin_tf.training.strategy`.
       precision: "float32" or "mixed_float16".
       weights: "best" or "last", which weights the model for coding gets.
-      init_from: run directory whose weights training begins with, or the folder of a sweep with a run of each rate;
-        None for the model's own initial weights.
+      init_from: run directory whose weights training begins with, or the folder of a sweep with a run of each rate,
+        or names of shipped weights; None for the model's own initial weights.
 
     Returns:
       The run directories.
@@ -334,7 +335,8 @@ def _donor(init_from, setting, weights):
     found = run_folders(init_from)
     if len(found) > 1:
         wanted = [f"{name}_{setting[name]:g}" for name in RATE_SETTINGS if name in setting]
-        found = [run for run in found if run.name in wanted]
+        shipped = [f"-{setting[name]:g}" for name in RATE_SETTINGS if name in setting]
+        found = [run for run in found if run.name in wanted or run.name.endswith(tuple(shipped))]
         if not found:
             rate = wanted[0] if wanted else "the preset's rate"
             raise common.UserError(f"{init_from}: holds several runs, but not {rate}. Train it there, or name one run.")

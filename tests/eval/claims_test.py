@@ -49,9 +49,9 @@ def entry(**changes):
     return {key: value for key, value in found.items() if value is not None}
 
 
-def read(folder, *entries):
+def read(folder, *entries, file=FILE):
     path = folder / "the_claims.json"
-    path.write_text(json.dumps({**FILE, "claims": entries}))
+    path.write_text(json.dumps({**file, "claims": entries}))
     return claims.load(path)
 
 
@@ -275,6 +275,14 @@ def test_a_claim_is_checked_on_the_first_of_its_data_sets_that_was_measured(tmp_
     assert made.value == pytest.approx(6 - 0.1 / 3)
     assert made.verdict == "same sign"
     assert made.commands == ("run a --dataset=large --data_dir=DIR --out=RUN/large/a",)
+
+
+def test_images_may_have_a_codec_made_in_another_way(tmp_path):
+    other = {**FILE["data"]["made_up"], "commands": {"a": ["make a", "run it DATA"]}}
+    file = {**FILE, "data": {**FILE["data"], "made_up": other}}
+    measured(tmp_path)
+    (made,) = claims.check([tmp_path], read(tmp_path, entry(), file=file))
+    assert made.commands == ("make a", "run it --dataset=made_up")
 
 
 def test_what_is_missing_is_said_with_the_command_that_makes_it(tmp_path):

@@ -1,11 +1,12 @@
 """The driver of DSIN with models of a few channels, on little pairs."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 
-from dsin_tf import bitstream, data, images, models, training
+from dsin_tf import bitstream, data, images, models, training, zoo
 from eval import metrics, rd_results
 from experiments import codec_driver, codec_evaluation, common, dsin
 from tests.dsin_tf.models import lively
@@ -73,6 +74,16 @@ def test_the_second_stage_begins_with_the_run_of_its_rate(stage1, stage2):
         (start,) = json.loads((stage2 / f"target_bpp_{rate:g}" / "environment.json").read_text())
         assert start["init_from"]["run"] == str(stage1 / f"target_bpp_{rate:g}")
         assert start["init_from"]["step"] == int(first.step)
+
+
+def test_a_sweep_may_begin_with_shipped_weights_of_its_rates(stage1, tmp_path, monkeypatch):
+    monkeypatch.setattr(zoo, "PLACE", tmp_path / "zoo")
+    for rate in RATES:
+        shutil.copytree(stage1 / f"target_bpp_{rate:g}", zoo.PLACE / f"cpm-made_up-{rate:g}")
+    runs = train("dsin", tmp_path / "runs", init_from="cpm-made_up-0.1,cpm-made_up-0.5", side="raw_y")
+    for rate, run in zip(RATES, runs):
+        (start,) = json.loads((run / "environment.json").read_text())
+        assert start["init_from"]["run"] == str(zoo.PLACE / f"cpm-made_up-{rate:g}")
 
 
 def test_a_run_goes_on_only_from_where_it_began(stage1, stage2, tmp_path, capsys):
