@@ -148,8 +148,14 @@ class NDIC(codec.TransformCodec):
     def rate_distortion(self, x, out):
         """As of `Codec`, with the loss above; all other terms are those of x."""
         terms = super().rate_distortion(x, out)
-        of_y = super().rate_distortion(out["y"], {"x_hat": out["y_hat"], "bpp_estimated": out["bpp_y"]})
-        return {**terms, "loss": terms["loss"] + self.alpha * of_y["loss"] + self.beta * out["bpp_w"]}
+        loss = terms["loss"]
+        # What weighs nothing is left out and not multiplied by 0: nothing trains it, and it may have overflowed.
+        if self.alpha > 0:
+            of_y = super().rate_distortion(out["y"], {"x_hat": out["y_hat"], "bpp_estimated": out["bpp_y"]})
+            loss += self.alpha * of_y["loss"]
+        if self.beta > 0:
+            loss += self.beta * out["bpp_w"]
+        return {**terms, "loss": loss}
 
     # Coding. `compress` is that of the base class and sees x alone.
 

@@ -93,8 +93,11 @@ class FiniteGuard(_OnClock):
         super().on_train_batch_end(batch, logs)
 
     def on_row(self, logs):
-        # The loss is that of the weights before the step; those after it may be broken already.
-        bad = [v.name for v in self.model.weights if v.dtype.is_floating and not np.isfinite(v.numpy()).all()]
+        # The loss is that of the weights before the step; those after it may be broken already. Keras counts the sums
+        # of its metrics among the weights.
+        sums = {variable.ref() for metric in self.model.metrics for variable in metric.variables}
+        weights = [v for v in self.model.weights if v.dtype.is_floating and v.ref() not in sums]
+        bad = [v.name for v in weights if not np.isfinite(v.numpy()).all()]
         if bad:
             self._stop(f"Weights became NaN or infinite ({bad[0]}, {len(bad)} in all)", self._good_weights)
         loss = logs.get("val_loss", 0.0)

@@ -111,6 +111,16 @@ def test_the_loss_is_the_published_one(distortion, alpha, beta):
     assert float(terms["bpp"][0]) == pytest.approx(0.3)
 
 
+def test_what_weighs_nothing_may_overflow():
+    """Nothing trains y_hat where alpha is 0, nor the density of w where beta is."""
+    model = models.create("ndic_balle2017", "tiny", alpha=0, beta=0)
+    x = np.zeros((1, 64, 64, 3), np.float32)
+    out = {"x_hat": x + 1, "y_hat": x + 1e30, "y": x, "bpp_estimated": tf.constant([0.3])}
+    out.update(bpp_y=tf.constant([np.inf]), bpp_w=tf.constant([np.inf]))
+    terms = model.rate_distortion(x, out)
+    assert float(terms["loss"][0]) == pytest.approx(0.3 + model.lmbda, rel=1e-5)  # lmbda times 255^2 times (1/255)^2
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_the_published_decoder_applies_the_second_up_convolution_twice(name):
     model = lively.make(name, decoder="published")

@@ -240,6 +240,12 @@ def test_weights_that_are_not_finite_are_never_saved(tmp_path):
     assert all(np.isfinite(weight.numpy()).all() for weight in kept.weights)
 
 
+def test_a_validation_loss_that_is_not_finite_is_named_as_such(tmp_path):
+    model = tiny_model.TinyModel(broken_at=14, broken="validation")
+    with pytest.raises(training.NonFiniteError, match="The validation loss became nan between step .* and step 14"):
+        fit(tmp_path, model=model, steps_per_epoch=7)
+
+
 def test_a_loss_that_breaks_at_once_says_that_there_is_no_checkpoint(tmp_path):
     with pytest.raises(training.NonFiniteError, match="between step 0 and step 1; there is no checkpoint yet"):
         fit(tmp_path, model=tiny_model.TinyModel(broken_at=0))

@@ -45,18 +45,23 @@ class TinyModel(tf.keras.Model):
         with tf.GradientTape() as tape:
             terms = self._terms(data, training=True)
             loss = tf.reduce_mean(terms["loss"])
-        if self._broken_at is not None:
-            bad = tf.where(tf.equal(self.step, self._broken_at), np.float32("nan"), 0.0)
-            if self._broken == "weights":
-                self.synthesis.bias.assign_add(bad * tf.ones_like(self.synthesis.bias))
-            else:
-                terms["loss"] += bad
+        if self._broken == "weights":
+            self.synthesis.bias.assign_add(self._bad() * tf.ones_like(self.synthesis.bias))
+        elif self._broken == "loss":
+            terms["loss"] += self._bad()
         self.optimizer.minimize(loss, self.trainable_variables, tape=tape)
         self.step.assign_add(1)
         return self._update(terms)
 
     def test_step(self, data):
-        return self._update(self._terms(data, training=False))
+        terms = self._terms(data, training=False)
+        if self._broken == "validation":
+            terms["loss"] += self._bad()
+        return self._update(terms)
+
+    def _bad(self):
+        """NaN at the step at which it breaks, else 0."""
+        return tf.where(tf.equal(self.step, -1 if self._broken_at is None else self._broken_at), np.float32("nan"), 0.0)
 
     def _terms(self, data, training):
         x = data[0] if isinstance(data, tuple) else data
