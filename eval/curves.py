@@ -20,7 +20,6 @@ import statistics
 import warnings
 from typing import Optional
 
-import bjontegaard
 import numpy as np
 
 METHOD = "pchip"
@@ -341,6 +340,8 @@ def _bd_of_curves(anchor, test, m, what, where):
             f"{where}: no common range of {over} ({axes[1].min():.4g} to {axes[1].max():.4g} against "
             f"{axes[0].min():.4g} to {axes[0].max():.4g}). Measure both over rates that overlap."
         )
+    import bjontegaard  # not above: it takes a second, since it imports pyplot, and few processes come here
+
     function = bjontegaard.bd_rate if what == "rate" else bjontegaard.bd_psnr
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # nothing the package could warn about is left by now

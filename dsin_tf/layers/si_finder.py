@@ -137,7 +137,7 @@ class SIFinder(tf.keras.layers.Layer):
         y_syn.set_shape(y.shape)
         return y_syn
 
-    @tf.function(input_signature=(tf.TensorSpec([None, None, 3]), tf.TensorSpec([None, None, 3])))
+    @tf.function(input_signature=(tf.TensorSpec([None, None, 3]),) * 2, autograph=False)
     def _match_one(self, x_dec, y_dec):
         """Rows, columns and scores `[P]` of one pair."""
         if self.distance == "pearson":

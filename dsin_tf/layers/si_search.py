@@ -16,6 +16,7 @@ score found so far cannot win. What is left is computed as it stands, or by conv
 Windows are handled in tiles: `_ROWS` windows right below each other, in one of the strips that the image is cut into.
 """
 
+import functools
 from typing import NamedTuple, Optional
 
 import numpy as np
@@ -63,6 +64,16 @@ class Best(NamedTuple):
     column: tf.Tensor
 
 
+def _with_loops(function):
+    """The function, whose loops over tensors become loops of the graph.
+
+    TensorFlow would do that by itself, but convert whatever is called as well, which takes longer than the tracing.
+    """
+    converted = functools.lru_cache(maxsize=1)(lambda: tf.autograph.to_graph(function, recursive=False))
+    return functools.wraps(function)(lambda *arguments: converted()(*arguments))
+
+
+@_with_loops
 def by_convolution(problem):
     """The `Best` windows; every score is computed, for some patches at a time. Of equals the first in raster order."""
     count = tf.shape(problem.patches)[0]
@@ -75,6 +86,7 @@ def by_convolution(problem):
     return best
 
 
+@_with_loops
 def by_pruning(problem):
     """The `Best` windows, at most `MARGIN` and rounding short of the best scores.
 
@@ -107,6 +119,7 @@ def by_pruning(problem):
     return best
 
 
+@_with_loops
 def _pruned(problem, a, b, turned, pieces, best):
     """`best`, or better windows of a problem.
 
@@ -284,6 +297,7 @@ def _first_guesses(problem, a, b):
     return tf.stack([strip, tf.range(tf.size(strip)), tf.reshape(column, [-1])], axis=1)
 
 
+@_with_loops
 def _bounds(problem, a, b, scores):
     """`[strips, P, S]`: no window of the tile scores higher. -1 where the mask alone rules a patch's strip out."""
     count, width = tf.shape(a)[0], tf.shape(b)[1]
@@ -324,6 +338,7 @@ def _highest(bounds):
     return tf.stack([tf.argmax(there, axis=0, output_type=tf.int32), patch, columns], axis=1)
 
 
+@_with_loops
 def _left(bounds, scores):
     """Tiles that may hold better windows than `scores`, int32 `[n, 3]`, and `[strips, P]`, where there are too many.
 

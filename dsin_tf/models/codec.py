@@ -34,6 +34,9 @@ class Codec(tf.keras.Model):
     A model adds `call` for training and estimates, `prepare_for_coding`, `compress` and `decompress` for real bytes,
     and says what decoding depends on: `coding_parts` and `decoder_networks`.
 
+    AutoGraph leaves the steps of training and evaluation alone, and all that they call, for it would take longer than
+    tracing them: where a tensor decides what is computed, `tf.cond`, `tf.while_loop` or a `tf.function` says so.
+
     Args:
       lmbda: weight of the distortion, above 0; None where `uses_lmbda` is off.
       distortion: one of `distortions`.
@@ -192,6 +195,7 @@ class Codec(tf.keras.Model):
             terms["ms_ssim_db"] = decibels(distortion)
         return {"loss": terms["bpp"] + self.lmbda * 255**2 * distortion, **terms}
 
+    @tf.autograph.experimental.do_not_convert
     def train_step(self, data):
         """One step on a batch x or (x, y). The loss is the mean over this device's part of the batch."""
         x, inputs = self._inputs(data)
@@ -202,6 +206,7 @@ class Codec(tf.keras.Model):
         self.step.assign_add(1)
         return self._update_means(terms)
 
+    @tf.autograph.experimental.do_not_convert
     def test_step(self, data):
         """The running means of `rate_distortion` in evaluation mode, on a batch x or (x, y)."""
         x, inputs = self._inputs(data)

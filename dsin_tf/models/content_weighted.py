@@ -146,7 +146,6 @@ class ContentWeighted(binary_codec.BinaryCodec):
         """Codes `[N, h, w, n]`, 0 or 1, to images float32 `[N, 8 h, 8 w, 3]`, about 0 ... 255, not clipped."""
         return _MIDDLE + _SCALE * tf.cast(self.synthesis(code, training=training), tf.float32)
 
-    @tf.autograph.experimental.do_not_convert  # of no use here, and it would take longer than the tracing
     def call(self, x, training=False):
         """Codes and decodes without bytes.
 

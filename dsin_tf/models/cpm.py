@@ -244,6 +244,7 @@ class CPM(codec.Codec):
             each.build(variables)
         return optimizer
 
+    @tf.autograph.experimental.do_not_convert
     def train_step(self, data):
         """One step on a batch x or (x, y). The loss is that of this device's part of the batch."""
         x, inputs = self._inputs(data)

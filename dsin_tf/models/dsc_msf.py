@@ -170,7 +170,6 @@ class DSCMSF(codec.TransformCodec):
         }
         return "-".join(name for name, differs in differences.items() if differs)
 
-    @tf.autograph.experimental.do_not_convert  # of no use here, and it would take longer than the tracing
     def call(self, inputs, training=False):
         """Codes x and decodes it with a reference, without bytes.
 

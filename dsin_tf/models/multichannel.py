@@ -246,7 +246,6 @@ class MultiChannel(binary_codec.BinaryCodec):
             x = layer(x, training=training)
         return _MIDDLES[STREAMS.index(name)] + _SCALE * tf.cast(x, tf.float32), features
 
-    @tf.autograph.experimental.do_not_convert  # of no use here, and it would take longer than the tracing
     def call(self, inputs, training=False):
         """Codes x and decodes it, without bytes.
 

@@ -1,7 +1,11 @@
 """Drivers as a user runs them, and little pairs to run them on."""
 
+import multiprocessing
+import os
+import runpy
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +14,33 @@ from tests.dsin_tf.models import lively
 
 ROOT = Path(__file__).resolve().parents[2]
 
+# Drivers' processes are forked off one that has imported TensorFlow and computed nothing, which saves seconds each.
+# What depends on the order of imports is tested in common_test.py.
+_PROCESSES = multiprocessing.get_context("forkserver")
+_PROCESSES.set_forkserver_preload([__name__])
+
 
 def drive(driver, *arguments, timeout=250):
-    """Runs `python -m experiments.DRIVER ARGUMENTS` and returns what subprocess.run does."""
-    command = [sys.executable, "-m", f"experiments.{driver}", *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=timeout)
+    """Runs experiments.DRIVER in a process of its own, as `python -m` does; returns what subprocess.run does."""
+    with tempfile.TemporaryDirectory() as folder:
+        printed = [Path(folder) / name for name in ("stdout", "stderr")]
+        process = _PROCESSES.Process(target=_be_driver, args=(driver, [str(a) for a in arguments], *printed))
+        process.start()
+        process.join(timeout)
+        if process.exitcode is None:
+            process.kill()
+            raise subprocess.TimeoutExpired([driver, *arguments], timeout)
+        return subprocess.CompletedProcess(
+            [driver, *arguments], process.exitcode, *(path.read_text() for path in printed)
+        )
+
+
+def _be_driver(driver, arguments, stdout, stderr):
+    for stream, path in ((1, stdout), (2, stderr)):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), stream)
+    os.chdir(ROOT)
+    sys.argv[1:] = arguments
+    runpy.run_module(f"experiments.{driver}", run_name="__main__", alter_sys=True)
 
 
 class Pairs:

@@ -80,7 +80,7 @@ def test_a_sweep_may_begin_with_shipped_weights_of_its_rates(stage1, tmp_path, m
     monkeypatch.setattr(zoo, "PLACE", tmp_path / "zoo")
     for rate in RATES:
         shutil.copytree(stage1 / f"target_bpp_{rate:g}", zoo.PLACE / f"cpm-made_up-{rate:g}")
-    runs = train("dsin", tmp_path / "runs", init_from="cpm-made_up-0.1,cpm-made_up-0.5", side="raw_y")
+    runs = train("cpm", tmp_path / "runs", init_from="cpm-made_up-0.1,cpm-made_up-0.5")
     for rate, run in zip(RATES, runs):
         (start,) = json.loads((run / "environment.json").read_text())
         assert start["init_from"]["run"] == str(zoo.PLACE / f"cpm-made_up-{rate:g}")

@@ -152,8 +152,7 @@ def test_matches_are_measured_at_each_rate_and_undistorted(tmp_path):
         for index in range(2):
             x, y = (image[None] for image in source.read(index))
             if row["target_bpp"] is not None:
-                out = loaded[row["target_bpp"]]((x, y))
-                x, y = out["x_dec"], out["y_dec"]
+                x, y = map(loaded[row["target_bpp"]].autoencode, (x, y))
             match = finders[row["mask"]].match(x, y)
             truth = source.disparity(index), source.occlusion(index)
             errors.append(match_error.match_errors(match, *truth, (8, 8)))

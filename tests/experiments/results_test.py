@@ -4,6 +4,7 @@ give the kept numbers.
 
 import copy
 import dataclasses
+import functools
 import json
 import shutil
 
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 import dsin_tf
-from dsin_tf import bitstream, data, images, models
+from dsin_tf import bitstream, data, images
 from eval import anchor_points, anchors, metrics, rd_results
 from experiments import codec_driver, common, results
 from tests.dsin_tf.models import lively
@@ -210,9 +211,12 @@ def test_shipped_weights_and_codecs_still_give_what_is_kept(path, request):
     assert found == wanted
 
 
+loaded = functools.lru_cache(maxsize=8)(dsin_tf.load)
+
+
 def measure_weights(result, name, at, source, protocol):
     """What these weights make of an image now."""
-    model = models.load(dsin_tf.zoo.folder(name))
+    model = loaded(name)
     x, *side = map(
         protocol.evaluate, source.read(at) if model.uses_side and source.kind == "pairs" else (source.read_x(at),)
     )
@@ -236,10 +240,9 @@ def measure_codec(result, at, source, protocol):
     codec = anchors.get(result.meta["method"])
     if codec.versions() != result.meta["versions"]:
         pytest.skip(f"{codec.label} is {codec.versions()} here, and was {result.meta['versions']}")
-    sweep = anchors.Sweep(codec, protocol.evaluate(source.read_x(at)))
-    encoded = sweep.under(result.meta["targets"][-1])
-    decoded = codec.decode(encoded.data)
-    found = anchor_points.measure(sweep.image, decoded, result.meta["ms_ssim_window"])
+    x = protocol.evaluate(source.read_x(at))
+    encoded = codec.encode(x, result.images[at].points["setting"][-1])
+    found = anchor_points.measure(x, codec.decode(encoded.data), result.meta["ms_ssim_window"])
     return {
         "bpp": encoded.bpp,
         "bytes": encoded.size_bytes,

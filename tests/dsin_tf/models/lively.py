@@ -20,6 +20,13 @@ def picture(height, width, seed=0):
     return np.clip(noisy, 0, 255).astype(np.uint8)
 
 
+def training_step(model, learning_rate):
+    """`train_step` with Adam, as a graph; traced once, since the optimiser's variables are there before."""
+    model.compile(optimizer=tf.keras.optimizers.Adam(learning_rate))
+    model.optimizer.build(model.trainable_variables)
+    return tf.function(model.train_step)
+
+
 def side(height, width):
     """A side image uint8 [H, W, 3] that follows from the size; slanting stripes."""
     rows, columns = (tf.cast(step * tf.range(length), tf.uint8) for step, length in ((5, height), (3, width)))

@@ -192,7 +192,7 @@ def test_sets_are_chains_to_a_model_of_those(tmp_path):
 
 
 def test_dsc_msf_trains_on_sets(tmp_path):
-    model = models.create("dsc_msf", "tiny")
+    model = models.create("dsc_msf", "tiny", enhancement="none")
     before = [weight.numpy() for weight in model.fusion.weights]
     described = fit_on(tiny_model.NoiseSets(), None, tmp_path, model, schedule="constant")
     assert described["train"]["count"] == 18

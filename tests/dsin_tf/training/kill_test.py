@@ -16,12 +16,12 @@ NURSERY = """if True:
     from dsin_tf import data, training
     from tests.dsin_tf.training import tiny_model
 
-    workdir, kills, chance = sys.argv[1], int(sys.argv[2]), random.Random(sys.argv[3])
+    workdir, steps, kills, chance = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), random.Random(sys.argv[4])
 
     def train():
         model = tiny_model.TinyModel()
         config = training.Config(
-            steps=1000, batch_size=2, learning_rate=1e-3, steps_per_epoch=37, log_every=5, checkpoint_every=10
+            steps=steps, batch_size=2, learning_rate=1e-3, steps_per_epoch=37, log_every=5, checkpoint_every=10
         )
         sources = tiny_model.Noise(), tiny_model.Noise(2, split="val")
         training.fit(model, *sources, data.protocols.get("native"), config, workdir)
@@ -55,10 +55,10 @@ NURSERY = """if True:
 """
 
 
-def train(workdir, kills, chance=""):
-    """Trains to the end through so many kills; returns how many of them hit a process that was at work."""
+def train(workdir, steps, kills, chance=""):
+    """Trains so many steps through so many kills; returns how many of them hit a process that was at work."""
     result = subprocess.run(
-        [sys.executable, "-c", NURSERY, str(workdir), str(kills), chance],
+        [sys.executable, "-c", NURSERY, str(workdir), str(steps), str(kills), chance],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -68,17 +68,17 @@ def train(workdir, kills, chance=""):
     return sum(json.loads(result.stdout.splitlines()[-1]))
 
 
-@pytest.mark.parametrize("kills", [3, pytest.param(60, marks=pytest.mark.slow)])
-def test_a_killed_run_ends_with_the_weights_of_an_uninterrupted_one(tmp_path, kills):
+@pytest.mark.parametrize(("steps", "kills"), [(300, 3), pytest.param(1000, 60, marks=pytest.mark.slow)])
+def test_a_killed_run_ends_with_the_weights_of_an_uninterrupted_one(tmp_path, steps, kills):
     calm, killed = tmp_path / "calm", tmp_path / "killed"
-    assert train(calm, 0) == 0
+    assert train(calm, steps, 0) == 0
     chance = str(np.random.SeedSequence().entropy)
     print("random moments:", chance)  # pytest shows it when the test fails
-    assert train(killed, kills, chance) >= min(kills, 8)
+    assert train(killed, steps, kills, chance) >= min(kills, 8)
     assert (killed / "digest").read_text() == (calm / "digest").read_text()
     assert (killed / "metrics.csv").read_bytes() == (calm / "metrics.csv").read_bytes()
     assert [path.name for path in (killed / "checkpoints").glob(".*")] == []
-    states = [json.loads((run / "checkpoints/000001000/state.json").read_text()) for run in (calm, killed)]
+    states = [json.loads((run / f"checkpoints/{steps:09d}/state.json").read_text()) for run in (calm, killed)]
     for state in states:
         state.pop("seconds")
     assert states[0] == states[1]
