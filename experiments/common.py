@@ -4,6 +4,7 @@ import contextlib
 import logging as std_logging
 import os
 import shlex
+import signal
 import sys
 import textwrap
 from pathlib import Path
@@ -161,7 +162,11 @@ def run(main):
         if len(argv) > 1:
             _fail(f"Unexpected argument {argv[1]!r}; every setting is a flag (--name=value). See --help.")
         try:
-            return main(argv)
+            status = main(argv)
+            sys.stdout.flush()
+            return status
+        except BrokenPipeError:
+            _stop_printing()
         except (UserError, OSError, ValueError) as error:
             if os.environ.get("DSIN_TF_TRACEBACK"):
                 raise
@@ -170,7 +175,10 @@ def run(main):
             _fail("Stopped. What was finished is kept; the same command goes on from there.", status=130)
 
     if {"--help", "-help", "-h", "--helpshort"} & set(sys.argv[1:]):
-        print(help_text(sys.modules["__main__"].__doc__))
+        try:
+            print(help_text(sys.modules["__main__"].__doc__), flush=True)
+        except BrokenPipeError:
+            _stop_printing()
         sys.exit(0)
     # TensorFlow's own warnings are for who writes models, not for who runs them.
     std_logging.getLogger("tensorflow").setLevel(std_logging.ERROR)
@@ -183,6 +191,12 @@ def run(main):
     if flags.FLAGS["verbosity"].using_default_value:
         flags.FLAGS.verbosity = logging.INFO
     sys.exit(guarded(argv))
+
+
+def _stop_printing():
+    """Ends the process as other tools end when who reads them, `head` say, has read enough: without a word."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(128 + signal.SIGPIPE)
 
 
 def help_text(description):

@@ -40,7 +40,7 @@ from pathlib import Path
 from absl import flags
 
 from dsin_tf import bitstream, data, files, images
-from experiments import codec_driver, common, set_evaluation
+from experiments import codec_driver, common
 
 # What --ablation changes in the model that is trained, and in the way of measuring it.
 ABLATIONS = {
@@ -196,6 +196,8 @@ def _overrides():
 
 
 def _evaluate_by_flags():
+    from experiments import set_evaluation
+
     values = flags.FLAGS
     source = common.load_data(**codec_driver.data_options())
     if source.kind != "sets":
@@ -239,6 +241,8 @@ def _is_set(path):
 def _code_by_flags():
     values = flags.FLAGS
     if values.mode == "info":
+        from experiments import set_evaluation
+
         print(set_evaluation.describe(_read_set(values.input)))
         return
     source, target = codec_driver.input_and_output()

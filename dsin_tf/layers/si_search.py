@@ -69,7 +69,7 @@ def _with_loops(function):
 
     TensorFlow would do that by itself, but convert whatever is called as well, which takes longer than the tracing.
     """
-    converted = functools.lru_cache(maxsize=1)(lambda: tf.autograph.to_graph(function, recursive=False))
+    converted = functools.cache(lambda: tf.autograph.to_graph(function, recursive=False))
     return functools.wraps(function)(lambda *arguments: converted()(*arguments))
 
 

@@ -1,5 +1,7 @@
 """What every driver does with --help, wrong flags and mistakes of the user, seen from outside."""
 
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -63,6 +65,31 @@ def test_help_groups_flags_with_their_defaults(flag):
 def test_only_the_result_is_on_stdout_and_notes_are_plain_lines():
     result = _drive()
     assert (result.returncode, result.stdout, result.stderr) == (0, "result\n", "note: went well\n")
+
+
+@pytest.mark.parametrize("argument", ["--rate=0.1", "--help"])
+def test_a_reader_that_has_read_enough_ends_it_quietly(argument):
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        result = subprocess.run(
+            [sys.executable, "-c", DRIVER, argument], cwd=ROOT, stdout=writing, stderr=subprocess.PIPE, text=True
+        )
+    finally:
+        os.close(writing)
+    assert result.returncode == 128 + signal.SIGPIPE
+    assert "rror" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    "driver", sorted(p.stem for p in (ROOT / "experiments").glob("*.py") if "common.run(main)" in p.read_text())
+)
+def test_every_driver_starts_by_itself(driver):
+    result = subprocess.run(
+        [sys.executable, "-m", f"experiments.{driver}", "--help"], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "\nAlso: --helpfull" in result.stdout
 
 
 @pytest.mark.parametrize(

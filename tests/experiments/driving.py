@@ -15,7 +15,7 @@ from tests.dsin_tf.models import lively
 ROOT = Path(__file__).resolve().parents[2]
 
 # Drivers' processes are forked off one that has imported TensorFlow and computed nothing, which saves seconds each.
-# What depends on the order of imports is tested in common_test.py.
+# What depends on the order of imports is tested in common_test.py, in processes of its own.
 _PROCESSES = multiprocessing.get_context("forkserver")
 _PROCESSES.set_forkserver_preload([__name__])
 
@@ -24,6 +24,8 @@ def drive(driver, *arguments, timeout=250):
     """Runs experiments.DRIVER in a process of its own, as `python -m` does; returns what subprocess.run does."""
     with tempfile.TemporaryDirectory() as folder:
         printed = [Path(folder) / name for name in ("stdout", "stderr")]
+        for path in printed:
+            path.touch()
         process = _PROCESSES.Process(target=_be_driver, args=(driver, [str(a) for a in arguments], *printed))
         process.start()
         process.join(timeout)
@@ -37,7 +39,7 @@ def drive(driver, *arguments, timeout=250):
 
 def _be_driver(driver, arguments, stdout, stderr):
     for stream, path in ((1, stdout), (2, stderr)):
-        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), stream)
+        os.dup2(os.open(path, os.O_WRONLY), stream)
     os.chdir(ROOT)
     sys.argv[1:] = arguments
     runpy.run_module(f"experiments.{driver}", run_name="__main__", alter_sys=True)

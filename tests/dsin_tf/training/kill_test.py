@@ -16,7 +16,8 @@ NURSERY = """if True:
     from dsin_tf import data, training
     from tests.dsin_tf.training import tiny_model
 
-    workdir, steps, kills, chance = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), random.Random(sys.argv[4])
+    workdir, steps = sys.argv[1], int(sys.argv[2])
+    kills, whole, chance = int(sys.argv[3]), float(sys.argv[4]), random.Random(sys.argv[5])
 
     def train():
         model = tiny_model.TinyModel()
@@ -47,34 +48,45 @@ NURSERY = """if True:
         if k % 3:  # while it trains, validates or writes; else anywhere, the start included
             while newest() == before and not os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT):
                 time.sleep(0.001)
-        time.sleep(chance.uniform(0, 0.25 if k % 3 else 2.0))
+        time.sleep(chance.uniform(0, whole / (30 if k % 3 else 3)))
         os.kill(child, signal.SIGKILL)
         killed.append(os.WIFSIGNALED(os.waitpid(child, 0)[1]))
+    begun = time.monotonic()
     os.waitpid(start(), 0)
-    print(json.dumps(killed))
+    print(json.dumps([sum(killed), time.monotonic() - begun]))
 """
 
 
-def train(workdir, steps, kills, chance=""):
-    """Trains so many steps through so many kills; returns how many of them hit a process that was at work."""
+def train(workdir, steps, kills=0, whole=0, chance=""):
+    """Trains so many steps through so many kills.
+
+    Args:
+      workdir, steps, kills: where, how many steps, through how many kills.
+      whole: seconds that training takes without a kill, by which the moments are chosen.
+      chance: seed of the moments.
+
+    Returns:
+      How many of the kills hit a process that was at work, and the seconds that the last start took.
+    """
     result = subprocess.run(
-        [sys.executable, "-c", NURSERY, str(workdir), str(steps), str(kills), chance],
+        [sys.executable, "-c", NURSERY, *(str(value) for value in (workdir, steps, kills, whole, chance))],
         cwd=ROOT,
         capture_output=True,
         text=True,
         timeout=250,
         check=True,
     )
-    return sum(json.loads(result.stdout.splitlines()[-1]))
+    return json.loads(result.stdout.splitlines()[-1])
 
 
 @pytest.mark.parametrize(("steps", "kills"), [(300, 3), pytest.param(1000, 60, marks=pytest.mark.slow)])
 def test_a_killed_run_ends_with_the_weights_of_an_uninterrupted_one(tmp_path, steps, kills):
     calm, killed = tmp_path / "calm", tmp_path / "killed"
-    assert train(calm, steps, 0) == 0
+    _, whole = train(calm, steps)
     chance = str(np.random.SeedSequence().entropy)
     print("random moments:", chance)  # pytest shows it when the test fails
-    assert train(killed, steps, kills, chance) >= min(kills, 8)
+    hits, _ = train(killed, steps, kills, whole, chance)
+    assert hits >= min(kills, 8)
     assert (killed / "digest").read_text() == (calm / "digest").read_text()
     assert (killed / "metrics.csv").read_bytes() == (calm / "metrics.csv").read_bytes()
     assert [path.name for path in (killed / "checkpoints").glob(".*")] == []
