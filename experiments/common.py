@@ -163,7 +163,7 @@ def run(main):
             _fail(f"Unexpected argument {argv[1]!r}; every setting is a flag (--name=value). See --help.")
         try:
             status = main(argv)
-            sys.stdout.flush()
+            print(end="", flush=True)  # a pipe that nobody reads any more shows here, not after the end
             return status
         except BrokenPipeError:
             _stop_printing()
